@@ -1,0 +1,61 @@
+# Two commands from a fresh machine with Python 3.11+ and make: `make demo`, `make test`.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+SDK_VENVS := .venv-sdk
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fmt lock bench clean sdk-venvs
+
+help:  ## Show what each target does
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(READY)  ## Create .venv from the lock file, with the command .venv/bin/tenantry
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Tenantry needs Python 3.11 or newer; run make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 2; }
+	@echo "Setting up $(VENV) from requirements.lock (a minute the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+demo: setup  ## Run the main job on real documents; ARGS=--small for a short one
+	@$(BIN)/tenantry demo $(ARGS)
+
+# The SDK versions that applications pin cannot share one environment, so each old one has its own.
+sdk-venvs: $(SDK_VENVS)/pinecone3/.ready $(SDK_VENVS)/pinecone7/.ready
+$(SDK_VENVS)/%/.ready: tests/sdk/%.lock
+	@echo "Setting up $(@D) from $<"
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+test: setup sdk-venvs  ## Run the whole test-suite; it starts the servers that it needs
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup  ## Lint, types, layers, docs: what CI runs before the tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python tests/house.py
+
+fmt: setup  ## Format the code and mend what the linter can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: setup  ## Measure against peers and limits in one run; see bench/README.md
+	@$(BIN)/python -m bench $(ARGS)
+
+lock: setup  ## Resolve the lock files anew (needs uv on the PATH)
+	uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --group build --group test \
+	  --group lint --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+	for sdk in pinecone3 pinecone7; do uv pip compile tests/sdk/$$sdk.in --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --quiet -o tests/sdk/$$sdk.lock || exit 1; done
+
+clean:  ## Remove environments, caches and the demo's data
+	rm -rf $(VENV) $(SDK_VENVS) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache demo-data

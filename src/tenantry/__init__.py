@@ -1,0 +1,1 @@
+"""A sharding control plane and router for vector databases."""

@@ -1,0 +1,1 @@
+"""Vector backends, one vendor a file or folder."""

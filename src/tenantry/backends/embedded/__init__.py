@@ -1,0 +1,1 @@
+"""The embedded engine: SQLite as the store of record, a derived in-memory index for search."""

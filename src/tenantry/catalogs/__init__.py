@@ -1,0 +1,1 @@
+"""Catalogs: the truth about indexes, shards, tenants and routes."""

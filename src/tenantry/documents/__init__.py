@@ -1,0 +1,1 @@
+"""Text in, records out: chunk, embed, deduplicate."""

@@ -1,0 +1,1 @@
+"""Tenantry's own API under /v1."""

@@ -1,0 +1,1 @@
+"""Pinecone's data plane and control plane, as the official SDKs speak them."""

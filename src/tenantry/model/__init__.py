@@ -1,0 +1,1 @@
+"""Frozen values and the pure rules about them; imports no I/O, clock or randomness."""

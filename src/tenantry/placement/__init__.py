@@ -1,0 +1,1 @@
+"""Which shard a new tenant goes to: pure policies over a view of the cluster."""

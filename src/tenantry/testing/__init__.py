@@ -1,0 +1,1 @@
+"""For those who write adapters: contract suites, a manual clock, faults."""
