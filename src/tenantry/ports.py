@@ -145,7 +145,7 @@ class TenantCatalog(Protocol):
     """Tenants and their routes. Every change of a route grows its epoch by one."""
 
     async def place(self, index: str, name: str, spec: TenantSpec, shard: str, created_at: float) -> Tenant:
-        """Record a new tenant on ``shard``, in one transaction with the shard's count.
+        """Record a new tenant on ``shard``, state CREATING, in one transaction with the shard's count.
 
         A tombstone of the same name is revived with a higher epoch and generation.
 
@@ -155,7 +155,7 @@ class TenantCatalog(Protocol):
         """
 
     async def get(self, index: str, name: str) -> Tenant:
-        """Live tenants (active, suspended, deleting). Raises NotFound."""
+        """Live tenants (all but deleted). Raises NotFound."""
 
     async def list(
         self, index: str, after: str | None = None, limit: int = 100, prefix: str = "", shard: str | None = None

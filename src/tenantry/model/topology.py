@@ -33,8 +33,10 @@ class Mode(StrEnum):
 
 
 class TenantState(StrEnum):
-    """The life of a tenant."""
+    """The life of a tenant: creating, active (or suspended and back), deleting, deleted."""
 
+    CREATING = "creating"
+    """Placed, but its namespace may not exist yet; whoever resolves it next makes it and activates it."""
     ACTIVE = "active"
     SUSPENDED = "suspended"
     """Data stays; every data-plane request is refused."""

@@ -1,0 +1,125 @@
+"""A cluster: everything that one process needs to serve and steer it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from tenantry.cluster.handles import TenantHandle
+from tenantry.cluster.indexes import IndexAdmin
+from tenantry.cluster.keys import KeyAdmin
+from tenantry.cluster.shards import ShardAdmin
+from tenantry.cluster.tenants import TenantAdmin
+from tenantry.documents.store import DocumentStore
+from tenantry.model.filters import parse_filter
+from tenantry.model.limits import Limits
+from tenantry.model.records import Query
+from tenantry.model.topology import DEFAULT_INDEX, LogicalIndex, Shard
+from tenantry.ports import Catalog, Clock, Embedder, PlacementPolicy, RouteCache, Telemetry, VectorBackend
+from tenantry.router.resolve import Resolver
+from tenantry.router.router import Router
+from tenantry.router.scatter import Scatter, ScatterResult
+from tenantry.router.shards import ShardPool
+from tenantry.router.verify import RoutingReport, RoutingVerifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a cluster is put together from; `tenantry.wiring` chooses them by the settings.
+
+    Attributes:
+        open_backend: makes a shard's backend.
+        backends, default_backend: registered kinds, and the one for shards that name none.
+        policy: placement policy by name; raises InvalidArgument.
+        embedder: embedder by name, made once; raises InvalidArgument.
+        token: that many random bytes as hexadecimal.
+        request_timeout_s: longest time of one backend call.
+        search_deadline_s: longest time of a cross-tenant search, unless the caller says less.
+        close: closes what `wiring` opened, last.
+    """
+
+    catalog: Catalog
+    cache: RouteCache
+    open_backend: Callable[[LogicalIndex, Shard], VectorBackend]
+    backends: tuple[str, ...]
+    default_backend: str
+    policy: Callable[[str], PlacementPolicy]
+    embedder: Callable[[str], Embedder]
+    clock: Clock
+    telemetry: Telemetry
+    token: Callable[[int], str]
+    limits: Limits
+    request_timeout_s: float
+    search_deadline_s: float
+    close: Callable[[], Awaitable[None]]
+
+
+class Cluster:
+    """Use as ``async with``; `tenantry.open_cluster` makes one from settings.
+
+    Attributes:
+        indexes, shards, tenants, keys: administration.
+        router: the data plane, for those who have (index, tenant) pairs in hand, such as the gateway.
+        documents: text in and out, likewise.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        catalog, cache, clock, limits = parts.catalog, parts.cache, parts.clock, parts.limits
+        pool = ShardPool(catalog, parts.open_backend)
+        resolver = Resolver(catalog, cache, pool, parts.policy, limits, clock, parts.telemetry)
+        self._pool = pool
+        self._parts = parts
+        self.limits = limits
+        self.clock = clock
+        self.router = Router(resolver, pool, limits, clock, parts.telemetry, parts.request_timeout_s)
+        self.scatter = Scatter(catalog, self.router, clock, parts.telemetry, parts.search_deadline_s)
+        self.documents = DocumentStore(catalog, self.router, self.scatter, parts.embedder)
+        self.shards = ShardAdmin(catalog, pool, parts.default_backend, parts.backends)
+        self.indexes = IndexAdmin(catalog, pool, resolver, self.shards, parts.policy, parts.embedder, clock)
+        self.tenants = TenantAdmin(catalog, pool, resolver)
+        self.keys = KeyAdmin(catalog, clock, parts.token)
+        self._verifier = RoutingVerifier(catalog, cache, pool, resolver)
+
+    def tenant(self, name: str, index: str = DEFAULT_INDEX) -> TenantHandle:
+        """A handle to work with one tenant's records and documents; touches nothing yet."""
+        return TenantHandle(self.router, self.documents, index, name)
+
+    async def search_all(
+        self,
+        vector: Any,
+        *,
+        index: str = DEFAULT_INDEX,
+        tenants: Sequence[str] | None = None,
+        top_k: int = 10,
+        filter: Mapping[str, Any] | None = None,
+        include_values: bool = False,
+        include_metadata: bool = True,
+        deadline_s: float | None = None,
+    ) -> ScatterResult:
+        """Search over chosen tenants, or all of an index; see `Scatter.search`."""
+        query = Query(vector, top_k, parse_filter(filter), include_values, include_metadata)
+        return await self.scatter.search(index, query, tenants, deadline_s)
+
+    async def verify_routing(self, index: str = DEFAULT_INDEX, *, heal: bool = True) -> RoutingReport:
+        """Compare cache, catalog and backends; see `RoutingVerifier.verify`."""
+        return await self._verifier.verify(index, heal)
+
+    def embedder_dimension(self, name: str) -> int:
+        """Length of the vectors of a named embedder. Raises InvalidArgument."""
+        return self._parts.embedder(name).dimension
+
+    async def aclose(self) -> None:
+        """Finish what runs and close everything; safe to call twice."""
+        await self._pool.aclose()
+        await self.documents.aclose()
+        await self._parts.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

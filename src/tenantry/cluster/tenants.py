@@ -1,0 +1,99 @@
+"""The life of tenants: create, describe, list, suspend, resume, delete."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tenantry.errors import InvalidArgument, Refused, TenantryError
+from tenantry.model.limits import check_count
+from tenantry.model.topology import DEFAULT_INDEX, Tenant, TenantSpec, TenantState
+from tenantry.ports import Catalog
+from tenantry.router.resolve import Resolver
+from tenantry.router.shards import ShardPool
+
+LIST_MOST = 1_000
+
+
+class TenantStatus(msgspec.Struct, frozen=True):
+    """A tenant with what its shard measures now; ``error`` says why when it could not be asked."""
+
+    tenant: Tenant
+    vectors: int
+    bytes: int
+    error: str | None = None
+
+
+class TenantAdmin:
+    """Operations on tenants of any logical index."""
+
+    def __init__(self, catalog: Catalog, pool: ShardPool, resolver: Resolver) -> None:
+        self._catalog = catalog
+        self._pool = pool
+        self._resolver = resolver
+
+    async def create(self, name: str, index: str = DEFAULT_INDEX, spec: TenantSpec | None = None) -> Tenant:
+        """Place a new tenant. Raises InvalidArgument, NotFound (index), AlreadyExists, CapacityExceeded."""
+        wanted = spec or TenantSpec()
+        if wanted.expected_vectors < 0:
+            raise InvalidArgument("expected_vectors", wanted.expected_vectors, "0 or more")
+        return await self._resolver.create(index, name, wanted)
+
+    async def get(self, name: str, index: str = DEFAULT_INDEX) -> TenantStatus:
+        """One tenant, measured, whatever its state. Raises NotFound."""
+        await self._pool.index(index)
+        return await self._status(await self._catalog.tenants.get(index, name))
+
+    async def list(
+        self,
+        index: str = DEFAULT_INDEX,
+        *,
+        after: str | None = None,
+        limit: int = 100,
+        prefix: str = "",
+        shard: str | None = None,
+    ) -> list[TenantStatus]:
+        """One page of tenants by name, measured; go on with ``after`` = the last name. 1 to 1,000 a page."""
+        check_count(limit, "limit", 1, LIST_MOST)
+        await self._pool.index(index)
+        page = await self._catalog.tenants.list(index, after, limit, prefix, shard)
+        return [await self._status(tenant) for tenant in page]
+
+    async def suspend(self, name: str, index: str = DEFAULT_INDEX) -> Tenant:
+        """Refuse all reads and writes of a tenant from now on; its data stay. Repeatable."""
+        return await self._switch(index, name, TenantState.SUSPENDED)
+
+    async def resume(self, name: str, index: str = DEFAULT_INDEX) -> Tenant:
+        """Open a suspended tenant again. Repeatable."""
+        return await self._switch(index, name, TenantState.ACTIVE)
+
+    async def delete(self, name: str, index: str = DEFAULT_INDEX) -> None:
+        """Delete a tenant and its data. Raises NotFound."""
+        await self._resolver.delete(index, name)
+
+    async def rename(self, name: str, new_name: str, index: str = DEFAULT_INDEX) -> None:
+        """Always refused, with the reason."""
+        await self._catalog.tenants.get(index, name)
+        raise Refused(
+            f"tenant {name!r} cannot be renamed to {new_name!r}: its name is in keys, routes and in what applications "
+            "send; create the new tenant, copy the records, then delete the old one"
+        )
+
+    async def _switch(self, index: str, name: str, state: TenantState) -> Tenant:
+        await self._pool.index(index)
+        tenant = await self._catalog.tenants.get(index, name)
+        if tenant.state is TenantState.CREATING:
+            await self._resolver.reload(index, name)
+            tenant = await self._catalog.tenants.get(index, name)
+        if tenant.state is state:
+            return tenant
+        if tenant.state is TenantState.DELETING:
+            raise Refused(f"tenant {name!r} is being deleted")
+        return await self._resolver.set_state(tenant, state)
+
+    async def _status(self, tenant: Tenant) -> TenantStatus:
+        place = tenant.route.place
+        try:
+            stats = await (await self._pool.backend(tenant.index, place.shard)).stats(place.namespace)
+        except TenantryError as error:
+            return TenantStatus(tenant, 0, 0, str(error))
+        return TenantStatus(tenant, stats.vectors, stats.bytes)

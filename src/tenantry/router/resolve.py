@@ -1,0 +1,181 @@
+"""From a tenant to its route: cache first, then the catalog; makes the tenant on its first write."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from tenantry.errors import AlreadyExists, Bug, CapacityExceeded, Conflict, NotFound, Refused
+from tenantry.model.limits import Limits, check_tenant_name
+from tenantry.model.topology import ClusterView, Mode, Route, ShardState, ShardView, Tenant, TenantSpec, TenantState
+from tenantry.ports import Catalog, Clock, PlacementPolicy, RouteCache, Telemetry
+from tenantry.router.shards import ShardPool
+
+#: Lost races for room on a shard before giving up; each means that somebody else did place a tenant.
+MAX_PLACEMENT_TRIES = 64
+
+
+class Resolver:
+    """Knows every tenant's route, and places tenants that have none."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        cache: RouteCache,
+        pool: ShardPool,
+        policy: Callable[[str], PlacementPolicy],
+        limits: Limits,
+        clock: Clock,
+        telemetry: Telemetry,
+    ) -> None:
+        self._catalog = catalog
+        self._cache = cache
+        self._pool = pool
+        self._policy = policy
+        self._limits = limits
+        self._clock = clock
+        self._telemetry = telemetry
+        self._creating: dict[tuple[str, str], asyncio.Task[Route]] = {}
+
+    def cached(self, index: str, tenant: str) -> Route | None:
+        """The route if it is in the cache and usable, without waiting for anything."""
+        route = self._cache.get(index, tenant)
+        if route is not None and route.state is TenantState.ACTIVE and route.mode is Mode.DIRECT:
+            return route
+        return None
+
+    async def route(self, index: str, tenant: str) -> Route:
+        """The usable route of an existing tenant.
+
+        Raises:
+            NotFound: no such index or tenant.
+            Refused: the tenant is suspended or being deleted.
+        """
+        route = self.cached(index, tenant)
+        self._telemetry.lookup(route is not None)
+        return route if route is not None else await self.reload(index, tenant)
+
+    async def reload(self, index: str, tenant: str) -> Route:
+        """As `route`, from the catalog; what it finds replaces the cached route."""
+        await self._pool.index(index)
+        found = await self._catalog.tenants.get(index, tenant)
+        if found.state is TenantState.CREATING:
+            found = await self._activate(found)
+        if found.state is not TenantState.ACTIVE:
+            self._cache.put(index, tenant, found.route)
+            raise Refused(_unusable(found))
+        if found.route.mode is not Mode.DIRECT:
+            raise Bug(f"tenant {tenant!r} has a route in mode {found.route.mode}, which this version never sets")
+        self._cache.put(index, tenant, found.route)
+        return found.route
+
+    async def route_for_write(self, index: str, tenant: str) -> Route:
+        """As `route`; where the index allows it, a tenant that does not exist yet is made."""
+        route = self.cached(index, tenant)
+        self._telemetry.lookup(route is not None)
+        if route is None:
+            try:
+                route = await self.reload(index, tenant)
+            except NotFound as missing:
+                logical = await self._pool.index(index)
+                if missing.kind != "tenant" or not logical.auto_create:
+                    raise
+                route = await self._create_once(index, tenant)
+        self._pool.check_writable(index, route.place.shard)
+        return route
+
+    async def create(self, index: str, tenant: str, spec: TenantSpec) -> Tenant:
+        """Place a new tenant and make its namespace.
+
+        Raises:
+            AlreadyExists: it is there.
+            CapacityExceeded: no eligible shard has room.
+        """
+        check_tenant_name(tenant, self._limits)
+        logical = await self._pool.index(index)
+        policy = self._policy(logical.policy)
+        for _ in range(MAX_PLACEMENT_TRIES):
+            view = await self.view(index)
+            shard = policy.choose(tenant, spec, view)
+            try:
+                placed = await self._catalog.tenants.place(index, tenant, spec, shard, self._clock.now())
+            except Conflict:
+                continue  # the shard filled up or changed since the view was taken
+            tenant_made = await self._activate(placed)
+            self._cache.put(index, tenant, tenant_made.route)
+            return tenant_made
+        raise CapacityExceeded(
+            f"tenant {tenant!r} lost {MAX_PLACEMENT_TRIES} races for room in {index!r}; try again, or add a shard"
+        )
+
+    async def view(self, index: str) -> ClusterView:
+        """The shards of an index as placement sees them, from the catalog and the backends' own counts."""
+        dedicated = await self._catalog.tenants.dedicated(index)
+        views = []
+        for shard in await self._catalog.shards.list(index):
+            vectors = 0
+            if shard.state is ShardState.ACTIVE:
+                backend = await self._pool.backend(index, shard.name)
+                vectors = (await backend.stats()).vectors
+            views.append(ShardView(shard, vectors, dedicated.get(shard.name)))
+        return ClusterView(index, tuple(views))
+
+    async def delete(self, index: str, tenant: str) -> None:
+        """Delete a tenant with its data; continues one that a crash interrupted. Raises NotFound.
+
+        The route is closed first, so that no new request reaches the data while they are being dropped; the
+        tombstone keeps epoch and generation, so that a late writer cannot reach a tenant re-created under the name.
+        """
+        await self._pool.index(index)
+        found = await self._catalog.tenants.get(index, tenant)
+        if found.state is not TenantState.DELETING:
+            found = await self.set_state(found, TenantState.DELETING)
+        await self.finish_delete(found)
+
+    async def finish_delete(self, tenant: Tenant) -> None:
+        """Drop the data of a tenant in state DELETING and bury it; repeatable."""
+        for place in (tenant.route.place, tenant.route.other):
+            if place is not None:
+                backend = await self._pool.backend(tenant.index, place.shard)
+                await backend.drop(place.namespace)
+        await self._catalog.tenants.set_state(tenant.index, tenant.name, TenantState.DELETED, tenant.route.epoch)
+        self._cache.forget(tenant.index, tenant.name)
+
+    async def set_state(self, tenant: Tenant, state: TenantState) -> Tenant:
+        """Change a tenant's state in the catalog, then in the cache. Raises Conflict when it changed meanwhile."""
+        changed = await self._catalog.tenants.set_state(tenant.index, tenant.name, state, tenant.route.epoch)
+        self._cache.put(tenant.index, tenant.name, changed.route)
+        return changed
+
+    async def _create_once(self, index: str, tenant: str) -> Route:
+        """Many first writes at once make the tenant once; a cancelled writer does not cancel the others."""
+        key = (index, tenant)
+        task = self._creating.get(key)
+        if task is None:
+            task = asyncio.create_task(self._create_or_load(index, tenant))
+            self._creating[key] = task
+            task.add_done_callback(lambda _: self._creating.pop(key, None))
+        return await asyncio.shield(task)
+
+    async def _create_or_load(self, index: str, tenant: str) -> Route:
+        try:
+            return (await self.create(index, tenant, TenantSpec())).route
+        except AlreadyExists:
+            return await self.reload(index, tenant)
+
+    async def _activate(self, tenant: Tenant) -> Tenant:
+        """Make the namespace of a placed tenant, then open it for use; finishes what a crash left half done."""
+        backend = await self._pool.backend(tenant.index, tenant.route.place.shard)
+        await backend.create(tenant.route.place.namespace)
+        try:
+            return await self._catalog.tenants.set_state(
+                tenant.index, tenant.name, TenantState.ACTIVE, tenant.route.epoch
+            )
+        except Conflict:
+            return await self._catalog.tenants.get(tenant.index, tenant.name)
+
+
+def _unusable(tenant: Tenant) -> str:
+    if tenant.state is TenantState.SUSPENDED:
+        return f"tenant {tenant.name!r} is suspended; `tenantry tenant resume` opens it again"
+    return f"tenant {tenant.name!r} is {tenant.state}; finish with `tenantry tenant delete`, then create it again"

@@ -1,0 +1,140 @@
+"""Compare every layer that knows where a tenant is: cache, catalog, backend. Heal and report."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tenantry.errors import TenantryError
+from tenantry.model.topology import Tenant, TenantState
+from tenantry.ports import Catalog, RouteCache
+from tenantry.router.resolve import Resolver
+from tenantry.router.shards import ShardPool
+
+PAGE = 1_000
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One disagreement.
+
+    ``kind`` is ``stale-cache``, ``missing-namespace``, ``missing-shard``, ``half-created``, ``half-deleted``,
+    ``orphan-namespace``, ``wrong-count`` or ``shard-unreachable``. ``healed`` tells whether it was mended.
+    """
+
+    kind: str
+    name: str
+    shard: str
+    detail: str
+    healed: bool = False
+
+
+class RoutingReport(msgspec.Struct, frozen=True):
+    """What `verify_routing` saw."""
+
+    index: str
+    tenants: int
+    shards: int
+    problems: list[Problem]
+
+    @property
+    def consistent(self) -> bool:
+        """Nothing is wrong, or all that was is mended."""
+        return all(problem.healed for problem in self.problems)
+
+
+class RoutingVerifier:
+    """Checks one logical index at a time; the catalog is the truth."""
+
+    def __init__(self, catalog: Catalog, cache: RouteCache, pool: ShardPool, resolver: Resolver) -> None:
+        self._catalog = catalog
+        self._cache = cache
+        self._pool = pool
+        self._resolver = resolver
+
+    async def verify(self, index: str, heal: bool = True) -> RoutingReport:
+        """Check every tenant and every namespace of an index.
+
+        Healed are stale cache entries and tenants that a crash left half created or half deleted. A missing
+        namespace (lost data) and an orphan (data without a tenant) are only reported: neither is ours to invent
+        or to destroy.
+        """
+        await self._pool.refresh(index)
+        await self._pool.index(index)
+        problems: list[Problem] = []
+        routed: dict[str, set[str]] = {}
+        counts: dict[str, int] = {}
+        present, shards = await self._namespaces(index, problems)
+        tenants, after = 0, None
+        while True:
+            page = await self._catalog.tenants.list(index, after, PAGE)
+            for tenant in page:
+                shard = tenant.route.place.shard
+                counts[shard] = counts.get(shard, 0) + 1
+                for place in (tenant.route.place, tenant.route.other):
+                    if place is not None:
+                        routed.setdefault(place.shard, set()).add(place.namespace)
+                problems.extend(await self._tenant(tenant, present, heal))
+            tenants += len(page)
+            if len(page) < PAGE:
+                break
+            after = page[-1].name
+        problems.extend(_orphans(present, routed))
+        for registered in await self._catalog.shards.list(index):
+            found = counts.get(registered.name, 0)
+            if found != registered.tenants:
+                detail = f"the catalog counts {registered.tenants} tenants, its routes name {found}"
+                problems.append(Problem("wrong-count", registered.name, registered.name, detail))
+        return RoutingReport(index, tenants, shards, problems)
+
+    async def _namespaces(self, index: str, problems: list[Problem]) -> tuple[dict[str, set[str]], int]:
+        present: dict[str, set[str]] = {}
+        shards = await self._catalog.shards.list(index)
+        for shard in shards:
+            names: set[str] = set()
+            after: str | None = None
+            try:
+                backend = await self._pool.backend(index, shard.name)
+                while page := await backend.namespaces(after, PAGE):
+                    names.update(page)
+                    after = page[-1]
+            except TenantryError as error:
+                problems.append(Problem("shard-unreachable", shard.name, shard.name, str(error)))
+                continue
+            present[shard.name] = names
+        return present, len(shards)
+
+    async def _tenant(self, tenant: Tenant, present: dict[str, set[str]], heal: bool) -> list[Problem]:
+        found: list[Problem] = []
+        place = tenant.route.place
+        cached = self._cache.get(tenant.index, tenant.name)
+        if cached is not None and cached != tenant.route:
+            detail = f"the cache says epoch {cached.epoch} on {cached.place.shard!r}, the catalog {tenant.route.epoch}"
+            if heal:
+                self._cache.forget(tenant.index, tenant.name)
+                self._cache.put(tenant.index, tenant.name, tenant.route)
+            found.append(Problem("stale-cache", tenant.name, place.shard, detail, heal))
+        if tenant.state in (TenantState.CREATING, TenantState.DELETING):
+            found.append(await self._half_done(tenant, heal))
+        elif place.shard in present and place.namespace not in present[place.shard]:
+            detail = f"namespace {place.namespace!r} is not on the shard: restore it from a backup"
+            found.append(Problem("missing-namespace", tenant.name, place.shard, detail))
+        return found
+
+    async def _half_done(self, tenant: Tenant, heal: bool) -> Problem:
+        place = tenant.route.place
+        creating = tenant.state is TenantState.CREATING
+        kind = "half-created" if creating else "half-deleted"
+        if not heal:
+            return Problem(kind, tenant.name, place.shard, f"the tenant is {tenant.state}")
+        if creating:
+            await self._resolver.reload(tenant.index, tenant.name)
+        else:
+            await self._resolver.finish_delete(tenant)
+        return Problem(kind, tenant.name, place.shard, f"the tenant was {tenant.state}; finished", True)
+
+
+def _orphans(present: dict[str, set[str]], routed: dict[str, set[str]]) -> list[Problem]:
+    return [
+        Problem("orphan-namespace", name, shard, f"no tenant's route names namespace {name!r}")
+        for shard, names in sorted(present.items())
+        for name in sorted(names - routed.get(shard, set()))
+    ]

@@ -1,0 +1,63 @@
+"""Every setting, with its default, from arguments, then environment (``TENANTRY_...``), then a ``.env`` file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tenantry.model.limits import Limits
+
+CATALOG_FILE = "catalog.db"
+
+
+class Settings(BaseSettings):
+    """Settings of one process. Secrets are never printed: they are `SecretStr`."""
+
+    model_config = SettingsConfigDict(env_prefix="TENANTRY_", env_file=".env", extra="ignore", frozen=True)
+
+    data: Path = Field(default=Path("tenantry-data"), description="Data folder: the catalog and the embedded shards.")
+    catalog_url: SecretStr | None = Field(
+        default=None, description="Catalog database, postgresql://user:password@host/name; default: SQLite in `data`."
+    )
+    default_backend: str = Field(default="embedded", description="Backend of shards that name none.")
+    host: str = Field(default="127.0.0.1", description="Address that the gateway binds.")
+    port: int = Field(default=8080, ge=0, le=65_535, description="Port of the gateway; 0 takes a free one.")
+    public_url: str | None = Field(
+        default=None, description="URL under which clients reach the gateway; default: taken from each request."
+    )
+    admin_key: SecretStr | None = Field(default=None, description="Admin key; without any key only loopback is bound.")
+    log_level: str = Field(default="info", description="debug, info, warning or error.")
+    request_timeout_s: float = Field(default=30.0, gt=0, description="Longest time of one call to a shard, seconds.")
+    search_deadline_s: float = Field(default=3.0, gt=0, description="Longest time of a cross-tenant search, seconds.")
+    max_concurrent_requests: int = Field(default=512, ge=1, description="Requests served at once; more get 503.")
+    shutdown_grace_s: float = Field(default=15.0, ge=0, description="Time for requests in flight at shutdown, seconds.")
+    route_cache_size: int = Field(default=1_000_000, ge=1, description="Routes kept in the process.")
+    embedded_memory_mb: int = Field(
+        default=4_096, ge=16, description="Memory for open namespaces of the embedded engine, MiB; soft bound."
+    )
+    embedded_open_files: int = Field(default=128, ge=1, description="SQLite files that the engine keeps open at once.")
+    openai_api_key: SecretStr | None = Field(default=None, description="Key for openai: embedders.")
+    openai_base_url: str | None = Field(default=None, description="An OpenAI-compatible server; default: OpenAI.")
+    max_batch_records: int = Field(default=Limits().batch_records, ge=1, description="Records in one upsert.")
+    max_batch_bytes: int = Field(default=Limits().batch_bytes, ge=1, description="Bytes of one upsert body.")
+    max_body_bytes: int = Field(default=Limits().body_bytes, ge=1, description="Bytes of any request body.")
+    max_metadata_bytes: int = Field(default=Limits().metadata_bytes, ge=1, description="Bytes of a record's metadata.")
+    max_top_k: int = Field(default=Limits().top_k, ge=1, description="Largest top_k.")
+
+    def limits(self) -> Limits:
+        """The request limits among the settings."""
+        return Limits(
+            metadata_bytes=self.max_metadata_bytes,
+            top_k=self.max_top_k,
+            batch_records=self.max_batch_records,
+            batch_bytes=self.max_batch_bytes,
+            body_bytes=self.max_body_bytes,
+        )
+
+    def catalog(self) -> str:
+        """The catalog's URL."""
+        if self.catalog_url is not None:
+            return self.catalog_url.get_secret_value()
+        return f"sqlite:///{(self.data / CATALOG_FILE).resolve()}"
