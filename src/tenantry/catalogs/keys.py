@@ -1,0 +1,59 @@
+"""API keys in SQL."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from tenantry.catalogs import rows, schema
+from tenantry.catalogs.store import Store
+from tenantry.errors import AlreadyExists, NotFound
+from tenantry.model.keys import ApiKey
+
+_t = schema.keys
+
+
+class SqlKeys:
+    """`tenantry.ports.KeyCatalog` in SQL."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def add(self, key: ApiKey) -> None:
+        """Raises AlreadyExists."""
+        async with self._store.write() as connection:
+            made = await connection.execute(self._store.insert(_t, on_conflict_nothing=True, **rows.key_values(key)))
+            if made.rowcount == 0:
+                raise AlreadyExists("key", key.id)
+
+    async def get(self, id: str) -> ApiKey:
+        """Raises NotFound."""
+        async with self._store.read() as connection:
+            row = (await connection.execute(sa.select(_t).where(_t.c.id == id))).one_or_none()
+        if row is None:
+            raise NotFound("key", id)
+        return self._key_of(row)
+
+    async def list(self, index: str | None = None, tenant: str | None = None) -> list[ApiKey]:
+        """All, newest first (then by id), or those of one index or tenant."""
+        query = sa.select(_t).order_by(_t.c.created_at.desc(), _t.c.id)
+        if index is not None:
+            query = query.where(_t.c.index_name == index)
+        if tenant is not None:
+            query = query.where(_t.c.tenant == tenant)
+        async with self._store.read() as connection:
+            found = (await connection.execute(query)).all()
+        return [self._key_of(row) for row in found]
+
+    async def revoke(self, id: str, at: float) -> None:
+        """Revoke as of ``at`` (seconds since the Unix epoch); a key revoked before stays as it is.
+        Raises NotFound."""
+        async with self._store.write() as connection:
+            revoked = await connection.execute(
+                sa.update(_t).where(_t.c.id == id).values(revoked_at=sa.func.coalesce(_t.c.revoked_at, at))
+            )
+            if revoked.rowcount == 0:
+                raise NotFound("key", id)
+
+    def _key_of(self, row: rows.Row) -> ApiKey:
+        with rows.checked(self._store.where, self._store.recovery, f"key {row.id!r}"):
+            return rows.key_of(row)

@@ -1,0 +1,102 @@
+"""The one schema of the catalog, for SQLite and PostgreSQL alike; `migrations` builds exactly this.
+
+All names begin with ``tenantry_``, so the catalog can share a PostgreSQL database with an application.
+Names are compared by code point on both databases (SQLite's BINARY, PostgreSQL's ``COLLATE "C"``), so a
+listing has the same order everywhere and a page can continue after any name.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+#: The newest migration. A catalog that says otherwise is upgraded, or refused when it is newer.
+VERSION = "0001"
+VERSION_TABLE = "tenantry_version"
+
+#: Text ordered by code point.
+Name = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+indexes = sa.Table(
+    "tenantry_indexes",
+    metadata,
+    sa.Column("name", Name, primary_key=True),
+    sa.Column("dimension", sa.Integer, nullable=False),
+    sa.Column("metric", sa.Text, nullable=False),
+    sa.Column("policy", sa.Text, nullable=False),
+    sa.Column("auto_create", sa.Boolean, nullable=False),
+    sa.Column("embedder", sa.Text),
+    sa.Column("deletion_protection", sa.Boolean, nullable=False),
+    sa.Column("tags", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+)
+
+#: ``tenants`` counts the live tenants whose authoritative place is here. ``dedicated_to`` names the tenant
+#: that has the shard for itself, for as long as its route names the shard, as ``place`` or as ``other``.
+shards = sa.Table(
+    "tenantry_shards",
+    metadata,
+    sa.Column("index_name", Name, sa.ForeignKey("tenantry_indexes.name"), primary_key=True),
+    sa.Column("name", Name, primary_key=True),
+    sa.Column("backend", sa.Text, nullable=False),
+    sa.Column("options", sa.Text, nullable=False),
+    sa.Column("max_tenants", sa.BigInteger),
+    sa.Column("max_vectors", sa.BigInteger),
+    sa.Column("weight", sa.Double, nullable=False),
+    sa.Column("region", sa.Text),
+    sa.Column("tier", sa.Text),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("tenants", sa.BigInteger, nullable=False),
+    sa.Column("dedicated_to", Name),
+    sa.CheckConstraint("tenants >= 0", name="tenants"),
+    sa.CheckConstraint("weight > 0", name="weight"),
+)
+
+#: Tombstones (state ``deleted``) stay, through the deletion of their shard and index too: hence no foreign key.
+tenants = sa.Table(
+    "tenantry_tenants",
+    metadata,
+    sa.Column("index_name", Name, primary_key=True),
+    sa.Column("name", Name, primary_key=True),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("shard", Name, nullable=False),
+    sa.Column("namespace", sa.Text, nullable=False),
+    sa.Column("mode", sa.Text, nullable=False),
+    sa.Column("other_shard", Name),
+    sa.Column("other_namespace", sa.Text),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("spec", sa.Text, nullable=False),
+    sa.Column("generation", sa.BigInteger, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Index(None, "index_name", "shard", "name"),
+)
+
+keys = sa.Table(
+    "tenantry_keys",
+    metadata,
+    sa.Column("id", Name, primary_key=True),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("scope", sa.Text, nullable=False),
+    sa.Column("index_name", Name),
+    sa.Column("tenant", Name),
+    sa.Column("label", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double),
+    sa.Column("revoked_at", sa.Double),
+    sa.Index(None, "index_name", "tenant"),
+)
+
+settings = sa.Table(
+    "tenantry_settings",
+    metadata,
+    sa.Column("name", Name, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)

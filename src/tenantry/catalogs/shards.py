@@ -1,0 +1,133 @@
+"""The shard registry in SQL."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tenantry.catalogs import rows, schema
+from tenantry.catalogs.store import Store
+from tenantry.errors import AlreadyExists, InvalidArgument, NotFound, Refused
+from tenantry.model.topology import Shard, ShardState, TenantState
+
+_t = schema.shards
+_MAX_COUNT = 2**63 - 1
+
+
+class SqlShards:
+    """`tenantry.ports.ShardCatalog` in SQL."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def add(self, shard: Shard) -> None:
+        """Register a shard, holding no tenants whatever ``shard.tenants`` says.
+
+        Raises:
+            InvalidArgument: the weight is not over 0, or a limit is negative.
+            NotFound: there is no such index.
+            AlreadyExists: the index has a shard of that name.
+        """
+        _check(shard)
+        async with self._store.write() as connection:
+            index = schema.indexes
+            # The lock makes a concurrent deletion of the index wait, or this one find it gone.
+            known = await connection.execute(
+                sa.select(index.c.name).where(index.c.name == shard.index).with_for_update(key_share=True, read=True)
+            )
+            if known.first() is None:
+                raise NotFound("index", shard.index)
+            made = await connection.execute(
+                self._store.insert(
+                    _t,
+                    on_conflict_nothing=True,
+                    index_name=shard.index,
+                    name=shard.name,
+                    backend=shard.backend,
+                    options=rows.encode(shard.options),
+                    tenants=0,
+                    **rows.mutable_shard_values(shard),
+                )
+            )
+            if made.rowcount == 0:
+                raise AlreadyExists("shard", shard.name)
+
+    async def list(self, index: str) -> list[Shard]:
+        """All shards of a logical index, by name, with their exact number of tenants."""
+        async with self._store.read() as connection:
+            found = (await connection.execute(sa.select(_t).where(_t.c.index_name == index).order_by(_t.c.name))).all()
+        return [self._shard_of(row) for row in found]
+
+    async def update(self, shard: Shard) -> None:
+        """Replace limits, weight, region, tier and state. A limit below what the shard holds only means no room.
+
+        Raises:
+            InvalidArgument: as `add`.
+            NotFound: there is no such shard.
+            Refused: it is to be retired and still holds tenants.
+        """
+        _check(shard)
+        async with self._store.write() as connection:
+            if shard.state is ShardState.RETIRED:
+                await self._must_be_empty(connection, shard.index, shard.name, "retired")
+            await self._change(connection, shard.index, shard.name, rows.mutable_shard_values(shard))
+
+    async def set_state(self, index: str, name: str, state: ShardState) -> None:
+        """Raises NotFound; Refused when it is to be retired and still holds tenants."""
+        async with self._store.write() as connection:
+            if state is ShardState.RETIRED:
+                await self._must_be_empty(connection, index, name, "retired")
+            await self._change(connection, index, name, {"state": state.value})
+
+    async def remove(self, index: str, name: str) -> None:
+        """Forget the shard. Raises NotFound; Refused while a live tenant's route names it."""
+        async with self._store.write() as connection:
+            await self._must_be_empty(connection, index, name, "removed")
+            await connection.execute(sa.delete(_t).where(_t.c.index_name == index, _t.c.name == name))
+
+    async def _change(self, connection: AsyncConnection, index: str, name: str, values: dict[str, Any]) -> None:
+        changed = await connection.execute(
+            sa.update(_t).where(_t.c.index_name == index, _t.c.name == name).values(**values)
+        )
+        if changed.rowcount == 0:
+            raise NotFound("shard", name)
+
+    async def _must_be_empty(self, connection: AsyncConnection, index: str, name: str, verb: str) -> None:
+        # Lock first, look afterwards: every change that makes a route name this shard holds this lock.
+        held = await connection.scalar(
+            sa.select(_t.c.tenants).where(_t.c.index_name == index, _t.c.name == name).with_for_update()
+        )
+        if held is None:
+            raise NotFound("shard", name)
+        if held:
+            raise Refused(f"shard {name!r} holds {held} tenants: move or delete them before it is {verb}")
+        tenants = schema.tenants
+        moving = await connection.scalar(
+            sa.select(tenants.c.name)
+            .where(
+                tenants.c.index_name == index,
+                tenants.c.other_shard == name,
+                tenants.c.state != TenantState.DELETED.value,
+            )
+            .limit(1)
+        )
+        if moving is not None:
+            raise Refused(
+                f"shard {name!r} has a part in the move of tenant {moving!r}: finish that before it is {verb}"
+            )
+
+    def _shard_of(self, row: rows.Row) -> Shard:
+        with rows.checked(self._store.where, self._store.recovery, f"shard {row.name!r}"):
+            return rows.shard_of(row)
+
+
+def _check(shard: Shard) -> None:
+    if not (math.isfinite(shard.weight) and shard.weight > 0):
+        raise InvalidArgument("weight", shard.weight, "a finite number over 0")
+    for field in ("max_tenants", "max_vectors"):
+        limit = getattr(shard, field)
+        if limit is not None and not 0 <= limit <= _MAX_COUNT:
+            raise InvalidArgument(field, limit, "0 or more, or none for no limit")

@@ -1,0 +1,166 @@
+"""The database under the catalog: its URL, its connections, and how it reads and writes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from tenantry.catalogs.vendor_errors import POSTGRES_RECOVERY, SQLITE_RECOVERY, translated
+from tenantry.errors import InvalidArgument, Unsupported
+
+#: Longest wait for a lock that another process holds.
+LOCK_WAIT_S = 10
+#: Longest run of one statement on PostgreSQL.
+STATEMENT_S = 20
+#: Longest wait for a connection of the pool, and for the turn among this process's own writers.
+QUEUE_WAIT_S = 30
+CONNECT_S = 5
+CONNECTIONS = 5
+
+_WRITES = "tenantry_writes"
+_ALLOWED = "sqlite:////path/to/catalog.db or postgresql://user@host:port/database"
+
+
+class Store:
+    """Connections to one database, bounded in number and in waiting.
+
+    Attributes:
+        where: the database as people know it; never holds a password.
+        recovery: what to do when it is damaged.
+        file: the SQLite file; None on PostgreSQL.
+    """
+
+    def __init__(self, engine: AsyncEngine, where: str, recovery: str, file: Path | None) -> None:
+        self.where, self.recovery, self.file = where, recovery, file
+        self._engine = engine
+        # SQLite has one writer at a time: those of this process queue here, in order, instead of polling the file.
+        self._turn = asyncio.Lock() if file else None
+        # A read is one statement, and one statement sees one state: it needs no transaction around it.
+        self._reader = engine if file else engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for one SELECT."""
+        with translated(self.where, self.recovery):
+            async with self._reader.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """A write transaction: commits at the end of the body, rolls back when it raises.
+
+        On SQLite it holds the write lock from its start (``BEGIN IMMEDIATE``), so what it reads stays true
+        until it commits. On PostgreSQL (READ COMMITTED) the body locks the rows that it decides upon.
+        Durable when it returns.
+        """
+        with translated(self.where, self.recovery):
+            if self._turn is None:
+                async with self._engine.begin() as connection:
+                    yield connection
+                return
+            async with asyncio.timeout(QUEUE_WAIT_S):
+                await self._turn.acquire()
+            try:
+                async with self._engine.connect() as connection:
+                    await connection.execution_options(**{_WRITES: True})
+                    async with connection.begin():
+                        yield connection
+            finally:
+                self._turn.release()
+
+    def insert(self, table: sa.Table, *, on_conflict_nothing: bool = False, **values: Any) -> sa.Insert:
+        """An INSERT; with ``on_conflict_nothing`` a row that is there already leaves ``rowcount`` at 0."""
+        if not on_conflict_nothing:
+            return sa.insert(table).values(**values)
+        if self.file:
+            return sqlite.insert(table).values(**values).on_conflict_do_nothing()
+        return postgresql.insert(table).values(**values).on_conflict_do_nothing()
+
+    async def aclose(self) -> None:
+        """Close every connection; safe to call twice."""
+        await self._engine.dispose()
+
+
+def open_store(url: str) -> Store:
+    """A store for the URL; nothing is connected yet.
+
+    Raises:
+        InvalidArgument: the URL is not one of a catalog.
+        Unsupported: PostgreSQL without its driver installed.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):
+        raise InvalidArgument("catalog", str(url).split(":", 1)[0] + ":...", _ALLOWED) from None
+    kind = parsed.drivername.split("+", 1)[0]
+    if kind == "sqlite":
+        return _sqlite(parsed)
+    if kind in {"postgresql", "postgres"}:
+        return _postgres(parsed)
+    raise InvalidArgument("catalog", f"{kind}:...", _ALLOWED)
+
+
+def _sqlite(url: sa.URL) -> Store:
+    if not url.database or url.database.startswith((":memory:", "file:")):
+        raise InvalidArgument("catalog", str(url), "a file, which several processes can share: sqlite:////path")
+    file = Path(url.database).absolute()
+    if not file.parent.is_dir():
+        raise InvalidArgument("catalog", str(file), "a file in a folder that exists")
+    engine = create_async_engine(
+        sa.URL.create("sqlite+aiosqlite", database=str(file)),
+        # No transaction but those that `begin` below starts: the driver's own would be deferred, and a deferred
+        # transaction that turns to writing fails at once when another process has written meanwhile.
+        connect_args={"isolation_level": None, "timeout": LOCK_WAIT_S},
+        pool_size=CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=QUEUE_WAIT_S,
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def settle(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        for pragma in ("foreign_keys = ON", "synchronous = FULL"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        if connection.get_execution_options().get(_WRITES):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return Store(engine, str(file), SQLITE_RECOVERY.format(file=file), file)
+
+
+def _postgres(url: sa.URL) -> Store:
+    where = f"{url.database or url.username or '(default)'} on {url.host or 'the local socket'}"
+    if url.port:
+        where += f":{url.port}"
+    limits = {
+        "connect_timeout": CONNECT_S,
+        "application_name": "tenantry",
+        "options": f"-c statement_timeout={STATEMENT_S}s -c lock_timeout={LOCK_WAIT_S}s"
+        f" -c idle_in_transaction_session_timeout={QUEUE_WAIT_S}s",
+    }
+    try:
+        engine = create_async_engine(
+            url.set(drivername="postgresql+psycopg"),
+            connect_args={name: value for name, value in limits.items() if name not in url.query},
+            pool_size=CONNECTIONS,
+            max_overflow=CONNECTIONS,
+            pool_timeout=QUEUE_WAIT_S,
+            pool_pre_ping=True,  # after a restart of the server, the next call connects anew
+            hide_parameters=True,
+        )
+    except ModuleNotFoundError as error:
+        raise Unsupported(
+            "a PostgreSQL catalog needs its driver, which is not installed: pip install 'tenantry[postgres]'"
+        ) from error
+    return Store(engine, where, POSTGRES_RECOVERY, None)
