@@ -16,6 +16,8 @@ from tenantry.model.records import Metric, Record, Update, Vector
 _GENERATION = re.compile(r"~\d+$")
 _INDEX_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,43}[a-z0-9])?$")
 MAX_DIMENSION = 20_000
+#: Under cosine, squared lengths below this lose their digits in float32.
+SMALLEST_SQUARE = 1e-30
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -68,26 +70,27 @@ def check_id(given: Any, field: str, limits: Limits) -> str:
 
 
 def check_vector(given: Any, field: str, dimension: int, metric: Metric) -> Vector:
-    """A vector as float32 of shape ``(dimension,)``: finite, and not all zero under cosine."""
-    try:
-        vector: Vector = np.ascontiguousarray(given, dtype=np.float32)
-    except (TypeError, ValueError, OverflowError):
-        raise InvalidArgument(field, given, f"a list of {dimension} numbers") from None
-    if vector.ndim != 1 or vector.shape[0] != dimension:
-        found = f"{vector.shape[0]} numbers" if vector.ndim == 1 else f"shape {vector.shape}"
-        raise InvalidArgument(field, found, f"exactly {dimension}, the dimension of the index")
-    # A dot product with itself is finite and positive only when every value is finite and one is not zero;
-    # it may overflow or underflow for extreme values, so only a failure looks closer.
-    square = float(np.dot(vector, vector))
-    if not (math.isfinite(square) and square > 0.0):
-        if not np.isfinite(vector).all():
-            bad = int(np.flatnonzero(~np.isfinite(vector))[0])
-            raise InvalidArgument(f"{field}[{bad}]", float(vector[bad]), "finite float32 numbers")
-        if metric is Metric.COSINE and not vector.any():
-            raise InvalidArgument(
-                field, "a zero vector", "a vector that is not all zero, as cosine has no angle with it"
-            )
-    return vector
+    """A vector as float32 of shape ``(dimension,)``: finite, and of a squared length that float32 can hold (under
+    cosine also not zero), since the scores of any other are not numbers."""
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        try:
+            vector: Vector = np.ascontiguousarray(given, dtype=np.float32)
+        except (TypeError, ValueError, OverflowError):
+            raise InvalidArgument(field, given, f"a list of {dimension} numbers") from None
+        if vector.ndim != 1 or vector.shape[0] != dimension:
+            found = f"{vector.shape[0]} numbers" if vector.ndim == 1 else f"shape {vector.shape}"
+            raise InvalidArgument(field, found, f"exactly {dimension}, the dimension of the index")
+        square = float(np.dot(vector, vector))
+    if math.isfinite(square) and (square > SMALLEST_SQUARE or metric is not Metric.COSINE):
+        return vector
+    if not np.isfinite(vector).all():
+        bad = int(np.flatnonzero(~np.isfinite(vector))[0])
+        raise InvalidArgument(f"{field}[{bad}]", float(vector[bad]), "finite float32 numbers")
+    if not math.isfinite(square):
+        raise InvalidArgument(field, "too long a vector", "numbers whose squares sum to less than 3.4e38")
+    if not vector.any():
+        raise InvalidArgument(field, "a zero vector", "not all zero: cosine has no angle with it")
+    raise InvalidArgument(field, "too short a vector", f"under cosine, squares that sum to over {SMALLEST_SQUARE:g}")
 
 
 def check_metadata(given: Any, field: str, limits: Limits) -> dict[str, Any] | None:

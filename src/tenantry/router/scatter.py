@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 from collections.abc import Sequence
 
 import msgspec
 
-from tenantry.errors import NotFound, TenantryError, TooLarge
+from tenantry.errors import InvalidArgument, NotFound, TenantryError, TooLarge
 from tenantry.model.records import Hit, Query
 from tenantry.model.topology import Place, TenantState
 from tenantry.ports import Catalog, Clock, Telemetry
@@ -76,6 +77,8 @@ class Scatter:
         checked = self._router.check_query(logical, query)
         by_shard = await self._places(index, tenants)
         limit_s = self._deadline_s if deadline_s is None else deadline_s
+        if not 0 < limit_s < math.inf:
+            raise InvalidArgument("deadline_s", limit_s, "a number of seconds over 0")
         answers = await asyncio.gather(
             *(self._shard(index, shard, places, checked, limit_s) for shard, places in by_shard.items())
         )
@@ -125,10 +128,10 @@ class Scatter:
         try:
             async with asyncio.timeout(limit_s):
                 best = await self._ask(index, shard, places, query)
-        except TimeoutError:
+        except* TimeoutError:
             reason = f"no answer within {limit_s:g} s"
-        except TenantryError as error:
-            reason = str(error)
+        except* TenantryError as trouble:
+            reason = str(trouble.exceptions[0])
         self._telemetry.operation("search-all", index, shard, self._clock.monotonic() - started, not reason)
         return shard, best, reason
 
