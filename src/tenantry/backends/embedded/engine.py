@@ -1,0 +1,197 @@
+"""The engine of one data folder: the lock, the workers, and the bounds that all its shards share."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from urllib.parse import quote
+
+from tenantry.backends.embedded import blas
+from tenantry.backends.embedded.connections import ConnectionPool
+from tenantry.backends.embedded.lock import FolderLock
+from tenantry.backends.embedded.shard import Shard
+from tenantry.errors import InvalidArgument, Unavailable
+from tenantry.model.records import Metric
+
+if TYPE_CHECKING:
+    from tenantry.backends.embedded.namespace import Namespace
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+IO_WORKERS = 8
+RESIDENT_BYTES = 2 << 30
+OPEN_CONNECTIONS = 128
+FOLDER_NAME_MOST = 200
+
+
+class Engine:
+    """Everything that one process keeps of one data folder.
+
+    Making one costs nothing and touches nothing. The first use of data takes the folder's lock, which is held until
+    `aclose`. An engine serves one event loop.
+
+    Args:
+        root: the data folder; each shard gets a folder in it.
+        max_resident_bytes: memory for rows and indexes of the namespaces in use. The least recently used go first;
+            one namespace that is larger than this alone still works, and is then the only one kept.
+        max_connections: SQLite connections kept open, three file descriptors each at most.
+        compute_workers: threads for searches that are too long for the event loop; default: one per core.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        max_resident_bytes: int = RESIDENT_BYTES,
+        max_connections: int = OPEN_CONNECTIONS,
+        compute_workers: int | None = None,
+    ) -> None:
+        self.root = Path(root)
+        self.pool = ConnectionPool(max_connections)
+        self._lock = FolderLock(self.root)
+        self._max_resident_bytes = max_resident_bytes
+        self._compute_workers = compute_workers or os.cpu_count() or 1
+        self._io: ThreadPoolExecutor | None = None
+        self._compute: ThreadPoolExecutor | None = None
+        self._shards: dict[str, Shard] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._resident: OrderedDict[Namespace, int] = OrderedDict()
+        self._resident_bytes = 0
+        self._closed = False
+
+    # ------------------------------------------------------------------------------- life
+
+    def start(self) -> None:
+        """Take the lock and start the workers, unless done before.
+
+        Raises:
+            Locked: another process owns the data folder; the message says which, and where it serves.
+            Unavailable: the engine is closed.
+        """
+        if self._closed:
+            raise Unavailable(f"the engine of {self.root} is closed")
+        if self._io is not None:
+            return
+        self._lock.acquire()
+        blas.hold_single_threaded()
+        self._io = ThreadPoolExecutor(IO_WORKERS, thread_name_prefix="tenantry-io")
+        self._compute = ThreadPoolExecutor(
+            self._compute_workers, thread_name_prefix="tenantry-search", initializer=blas.single_threaded_here
+        )
+
+    def announce(self, url: str) -> None:
+        """Say where this process serves the folder: others that find it locked are told. Takes the lock."""
+        self.start()
+        self._lock.announce(url)
+
+    async def settled(self) -> None:
+        """Wait until no background work (builds, compactions, queued writes) is left."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def aclose(self) -> None:
+        """Finish what runs, store the counts, close the files, give up the lock; safe to call twice."""
+        if self._closed:
+            return
+        for shard in self._shards.values():
+            await shard.close()
+        await self.settled()
+        self._closed = True
+        if self._io is None or self._compute is None:
+            return
+        await asyncio.to_thread(self._stop_workers)
+        blas.release_single_threaded()
+        self._lock.release()
+
+    def _stop_workers(self) -> None:
+        if self._io is None or self._compute is None:
+            return
+        self._compute.shutdown()
+        self._io.shutdown()
+        self.pool.close()
+
+    # ----------------------------------------------------------------------------- shards
+
+    def shard(self, name: str, dimension: int, metric: Metric) -> Shard:
+        """The shard of that name; those who ask for the same one share it. Pair with `leave`.
+
+        Raises:
+            InvalidArgument: the name cannot be a folder's, or the shard is in use with another dimension or metric.
+        """
+        folder = quote(name, safe=" ~")
+        if not name or name.strip(".") == "" or len(folder) > FOLDER_NAME_MOST:
+            raise InvalidArgument("shard", name, f"a name of at most {FOLDER_NAME_MOST} bytes that is not only dots")
+        shard = self._shards.get(name)
+        if shard is None:
+            shard = self._shards[name] = Shard(self, self.root / folder, dimension, metric)
+        elif (shard.dimension, shard.metric) != (dimension, metric):
+            raise InvalidArgument("shard", f"{name}: {dimension}, {metric}", f"{shard.dimension}, {shard.metric}")
+        shard.users += 1
+        return shard
+
+    async def leave(self, shard: Shard) -> None:
+        """One user less; the last one closes the shard's files."""
+        shard.users -= 1
+        if shard.users == 0:
+            await shard.close()
+
+    # ---------------------------------------------------------------------------- workers
+
+    def spawn(self, job: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run beside the caller; kept, waited for by `settled`, and heard when it fails."""
+        task = asyncio.get_running_loop().create_task(job)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def in_io(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``job`` in a worker that may block on disk."""
+        return await asyncio.get_running_loop().run_in_executor(self._io, lambda: job(*args, **kwargs))
+
+    async def in_compute(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``job`` in a worker for arithmetic."""
+        return await asyncio.get_running_loop().run_in_executor(self._compute, lambda: job(*args, **kwargs))
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.debug("background work ended", exc_info=task.exception())
+
+    # ----------------------------------------------------------------------------- memory
+
+    @property
+    def resident_bytes(self) -> int:
+        """Bytes of memory that resident namespaces take, nearly."""
+        return self._resident_bytes
+
+    @property
+    def resident_count(self) -> int:
+        """Namespaces in memory."""
+        return len(self._resident)
+
+    def note_used(self, namespace: Namespace) -> None:
+        """The namespace was read: the last to be let go."""
+        self._resident.move_to_end(namespace)
+
+    def note_resident(self, namespace: Namespace) -> None:
+        """The namespace is in memory, or has grown there; others give way when there is not room for all."""
+        resident = namespace.resident
+        if resident is None:
+            return
+        self._resident_bytes += resident.nbytes - self._resident.pop(namespace, 0)
+        self._resident[namespace] = resident.nbytes
+        while self._resident_bytes > self._max_resident_bytes and len(self._resident) > 1:
+            next(iter(self._resident)).forget_memory()
+
+    def note_forgotten(self, namespace: Namespace) -> None:
+        """The namespace is no longer in memory."""
+        self._resident_bytes -= self._resident.pop(namespace, 0)

@@ -1,0 +1,142 @@
+"""Nearest rows of a snapshot: exact, filtered or through the index; pure functions of what they are given.
+
+A first pass in float32 finds candidates; those within its rounding error of the k-th best are scored again in
+float64, row by row. So the answer is that of exact arithmetic, and equal vectors have equal scores wherever they
+stand in the matrix, which makes the order of ties (by id) hold.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from tenantry.backends.embedded.resident import SAFE_NORM, Snapshot
+from tenantry.model.records import Hit, Metric, Query, Vector
+
+Rows = NDArray[np.intp]
+GATHER_BELOW = 0.35
+"""Share of the rows below which picking them out is cheaper than scoring all."""
+UNIT_ROUNDING = 6e-8
+RESCORE_ROWS = 4096
+
+decode_metadata = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def search(snap: Snapshot, query: Query) -> list[Hit]:
+    """At most ``top_k`` nearest living rows that match the filter, best first, ties by id."""
+    if snap.n == snap.dead:
+        return []
+    rows = None
+    if query.filter is not None:
+        chosen = snap.columns.mask(query.filter, snap.n)
+        if snap.dead:
+            chosen &= snap.alive()
+        rows = np.flatnonzero(chosen)
+        if not len(rows):
+            return []
+    candidates = exact_candidates(snap, query.vector, query.top_k, rows)
+    return ranked(snap, query, candidates)
+
+
+def exact_candidates(snap: Snapshot, vector: Vector, top_k: int, rows: Rows | None) -> Rows:
+    """Living rows (of ``rows``, when given: living ones) among which the ``top_k`` nearest are."""
+    total = snap.n - snap.dead if rows is None else len(rows)
+    if total <= top_k:
+        return np.flatnonzero(snap.alive()) if rows is None else rows
+    norm = float(np.sqrt(np.dot(vector, vector)))
+    if snap.wild or not 1 / SAFE_NORM < norm < SAFE_NORM:
+        return _wide_candidates(snap, vector, top_k, np.flatnonzero(snap.alive()) if rows is None else rows)
+    if rows is not None and total < GATHER_BELOW * snap.n:
+        scores = first_pass(snap, vector, norm, rows)
+        return rows[_best(scores, top_k, _margin(snap, norm))]
+    scores = first_pass(snap, vector, norm, slice(0, snap.n))
+    if rows is not None:
+        picked = scores[rows]
+        return rows[_best(picked, top_k, _margin(snap, norm))]
+    if snap.dead:
+        scores[~snap.alive()] = -np.inf
+    return _best(scores, top_k, _margin(snap, norm))
+
+
+def first_pass(snap: Snapshot, vector: Vector, norm: float, rows: Any) -> NDArray[np.float32]:
+    """Scores in float32 that grow with nearness; for cosine times the query's norm, for euclidean plus its square."""
+    scores: NDArray[np.float32] = snap.matrix[rows] @ vector
+    if snap.metric is Metric.COSINE:
+        scores *= snap.scale[rows]
+    elif snap.metric is Metric.EUCLIDEAN:
+        scores *= 2.0
+        scores -= snap.scale[rows]
+    return scores
+
+
+def _margin(snap: Snapshot, norm: float) -> float:
+    """Twice the largest error of a first-pass score."""
+    rounding = UNIT_ROUNDING * (8 + len(snap.matrix[0]) / 16)
+    if snap.metric is Metric.COSINE:
+        return 2 * rounding * norm
+    if snap.metric is Metric.DOTPRODUCT:
+        return 2 * rounding * norm * snap.max_norm
+    return 4 * rounding * (snap.max_norm * norm + snap.max_norm**2)
+
+
+def _best(scores: NDArray[Any], top_k: int, margin: float) -> Rows:
+    """Places of the ``top_k`` greatest scores and of all within ``margin`` of the last of them."""
+    least = len(scores) - top_k
+    threshold = np.partition(scores, least)[least] - margin
+    return np.flatnonzero(scores >= threshold)
+
+
+def _wide_candidates(snap: Snapshot, vector: Vector, top_k: int, rows: Rows) -> Rows:
+    """For norms that float32 arithmetic cannot take."""
+    scores = exact_scores(snap, vector, rows)
+    return rows[_best(scores, top_k, 0.0)]
+
+
+def exact_scores(snap: Snapshot, vector: Vector, rows: Rows) -> NDArray[np.float64]:
+    """Scores as `Metric` documents them, in float64; shape ``(len(rows),)``."""
+    if len(rows) > RESCORE_ROWS:
+        parts = [exact_scores(snap, vector, rows[i : i + RESCORE_ROWS]) for i in range(0, len(rows), RESCORE_ROWS)]
+        return np.concatenate(parts)
+    wide = vector.astype(np.float64)
+    matrix = snap.matrix[rows].astype(np.float64)
+    if snap.metric is Metric.EUCLIDEAN:
+        matrix -= wide
+        squares: NDArray[np.float64] = np.vecdot(matrix, matrix)
+        return 0.0 - squares
+    scores: NDArray[np.float64] = np.vecdot(matrix, wide)
+    if snap.metric is Metric.COSINE:
+        lengths = snap.norms[rows] * np.sqrt(np.dot(wide, wide))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scores /= lengths
+        scores = np.nan_to_num(np.clip(scores, -1.0, 1.0, out=scores), copy=False)
+    return scores
+
+
+def ranked(snap: Snapshot, query: Query, candidates: Rows) -> list[Hit]:
+    """The best ``top_k`` of the candidates as hits."""
+    scores = exact_scores(snap, query.vector, candidates)
+    if len(scores) > 2 * query.top_k:
+        keep = _best(scores, query.top_k, 0.0)
+        candidates, scores = candidates[keep], scores[keep]
+    ids = snap.ids
+    order = sorted((-score, ids[row], row) for score, row in zip(scores.tolist(), candidates.tolist(), strict=True))
+    del order[query.top_k :]
+    if not (query.include_values or query.include_metadata):
+        return [Hit(id, -score) for score, id, _ in order]
+    return [
+        Hit(
+            id,
+            -score,
+            snap.matrix[row].copy() if query.include_values else None,
+            metadata_of(snap.metadata[row]) if query.include_metadata else None,
+        )
+        for score, id, row in order
+    ]
+
+
+def metadata_of(raw: bytes | None) -> dict[str, Any] | None:
+    """Stored metadata as it was given; None stays None."""
+    return None if raw is None else decode_metadata(raw)
