@@ -12,6 +12,7 @@ Locks are taken in one order, the tenant's row and then shards by name, so trans
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -34,8 +35,10 @@ _t = schema.tenants
 _s = schema.shards
 _LIVE = _t.c.state != TenantState.DELETED.value
 
-#: ``ACTIVE <-> SUSPENDED``, either ``-> DELETING -> DELETED``. Staying is allowed: a repeated call is harmless.
+#: ``CREATING -> ACTIVE <-> SUSPENDED``, each ``-> DELETING -> DELETED``. Staying is allowed: a repeated call is
+#: harmless. `place` records CREATING; the router activates once the namespace exists.
 NEXT: Mapping[TenantState, frozenset[TenantState]] = {
+    TenantState.CREATING: frozenset({TenantState.CREATING, TenantState.ACTIVE, TenantState.DELETING}),
     TenantState.ACTIVE: frozenset({TenantState.ACTIVE, TenantState.SUSPENDED, TenantState.DELETING}),
     TenantState.SUSPENDED: frozenset({TenantState.SUSPENDED, TenantState.ACTIVE, TenantState.DELETING}),
     TenantState.DELETING: frozenset({TenantState.DELETING, TenantState.DELETED}),
@@ -50,7 +53,7 @@ class SqlTenants:
         self._store = store
 
     async def place(self, index: str, name: str, spec: TenantSpec, shard: str, created_at: float) -> Tenant:
-        """Record a new tenant on ``shard``, in one transaction with the shard's count: of any number of
+        """Record a new tenant on ``shard``, state CREATING, in one transaction with the shard's count: of any number of
         placements at once, in any number of processes, only as many succeed as there is room for.
 
         A tombstone of the same name is revived with a higher epoch and generation.
@@ -65,7 +68,8 @@ class SqlTenants:
                 raise AlreadyExists("tenant", name, f"it is {old.state} on shard {old.route.place.shard!r}")
             epoch, generation = (1, 1) if old is None else (old.route.epoch + 1, old.generation + 1)
             place = Place(shard, namespace_of(name, generation))
-            tenant = Tenant(index, name, Route(epoch, place), spec, generation, created_at)
+            route = Route(epoch, place, state=TenantState.CREATING)
+            tenant = Tenant(index, name, route, spec, generation, created_at)
             if old is not None:
                 await self._save(connection, tenant)
             else:
@@ -78,7 +82,7 @@ class SqlTenants:
         return tenant
 
     async def get(self, index: str, name: str) -> Tenant:
-        """Live tenants (active, suspended, deleting). Raises NotFound."""
+        """Live tenants (all but deleted). Raises NotFound."""
         async with self._store.read() as connection:
             query = sa.select(_t).where(_t.c.index_name == index, _t.c.name == name, _LIVE)
             row = (await connection.execute(query)).one_or_none()
@@ -227,7 +231,7 @@ class SqlTenants:
                 raise Conflict(f"shard {shard!r} is dedicated to tenant {row.dedicated_to!r}")
             if new.spec.dedicated and row.tenants:
                 raise Conflict(f"shard {shard!r} holds {row.tenants} tenants, and {new.name!r} wants one for itself")
-        owner: sa.ColumnElement[str | None] = _s.c.dedicated_to
+        owner: sa.ColumnElement[Any] = _s.c.dedicated_to
         if new.spec.dedicated and arrives:
             owner = sa.literal(new.name)
         elif new.spec.dedicated and leaves:
