@@ -129,6 +129,7 @@ class EmbeddedIndex:
         if resident is None:
             return await self._fetch_stored(namespace, ids)
         self._engine.note_used(namespace)
+        await self._engine.take_turn(len(ids) * self._dimension)
         found: dict[str, Record] = {}
         for id in ids:
             row = resident.row_of.get(id)
@@ -149,7 +150,9 @@ class EmbeddedIndex:
             self._engine.note_used(namespace)
         query = self._checked(query)
         snapshot = resident.snapshot()
-        if snapshot.n * self._dimension <= INLINE_NUMBERS and _reads_little(snapshot, query):
+        numbers = snapshot.n * self._dimension
+        if numbers <= INLINE_NUMBERS and _reads_little(snapshot, query):
+            await self._engine.take_turn(numbers)
             return search(snapshot, query)
         return await self._engine.in_compute(search, snapshot, query)
 

@@ -31,6 +31,10 @@ IO_WORKERS = 8
 RESIDENT_BYTES = 2 << 30
 OPEN_CONNECTIONS = 128
 FOLDER_NAME_MOST = 200
+TURN_NUMBERS = 10_000_000
+"""Vector components read on the loop's thread (some 2 ms) after which others get their turn."""
+TURN_OVERHEAD_NUMBERS = 200_000
+"""What the fixed cost of a read is worth in vector components."""
 
 
 class Engine:
@@ -66,6 +70,7 @@ class Engine:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._resident: OrderedDict[Namespace, int] = OrderedDict()
         self._resident_bytes = 0
+        self._since_turn = 0
         self._closed = False
 
     # ------------------------------------------------------------------------------- life
@@ -165,6 +170,17 @@ class Engine:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.debug("background work ended", exc_info=task.exception())
+
+    async def take_turn(self, numbers: int) -> None:
+        """Account for a read of that many vector components on the event loop's thread.
+
+        Such a read never suspends, so a caller who does one after the other would keep everybody else waiting; after
+        a few milliseconds' worth of them, this lets the others run.
+        """
+        self._since_turn += numbers + TURN_OVERHEAD_NUMBERS
+        if self._since_turn > TURN_NUMBERS:
+            self._since_turn = 0
+            await asyncio.sleep(0)
 
     # ----------------------------------------------------------------------------- memory
 
