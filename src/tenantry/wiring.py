@@ -46,7 +46,7 @@ class Wiring:
         return Engine(
             self.settings.data / SHARDS_FOLDER,
             max_resident_bytes=self.settings.embedded_memory_mb * 2**20,
-            max_open_files=self.settings.embedded_open_files,
+            max_connections=self.settings.embedded_open_files,
         )
 
     def open_backend(self, index: LogicalIndex, shard: Shard) -> VectorBackend:
