@@ -1,0 +1,1 @@
+"""Measurements of Tenantry against peers and limits, in one run."""
