@@ -1,0 +1,198 @@
+"""Documents and text search: ``docs add``, ``docs delete``, ``search``, ``search-all``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tenantry.cli import given
+from tenantry.cli.command import Session, command, group
+from tenantry.cli.failures import usage
+from tenantry.cli.records import hit_table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+app = group("docs", "Documents of a tenant: text in, answers out.")
+
+PANEL = "Work with documents"
+Tenant = Annotated[str, typer.Argument(metavar="TENANT", help="Name of the tenant.")]
+#: Documents and bytes of one request: small enough that the bar moves and a repeat loses little.
+BATCH_MOST = 64
+BATCH_BYTES = 500_000
+DELETE_MOST = 1_000
+COUNTS = ("added", "replaced", "unchanged", "chunks_written", "chunks_deleted")
+
+
+def register(root: typer.Typer) -> None:
+    """Add the commands that stand at the top level."""
+    command(
+        root,
+        "search",
+        examples=[
+            "tenantry search acme 'how do I reset my password?'",
+            "tenantry search acme refunds --top-k 3 --json",
+        ],
+        panel=PANEL,
+    )(search)
+    command(
+        root,
+        "search-all",
+        examples=[
+            "tenantry search-all 'data retention policy'",
+            "tenantry search-all refunds --tenant acme --tenant globex --deadline 1.5",
+        ],
+        panel=PANEL,
+    )(search_all)
+
+
+@command(
+    app,
+    "add",
+    examples=[
+        "tenantry docs add acme handbook/",
+        "tenantry docs add acme notes.md faq.txt articles.jsonl",
+        "cat articles.jsonl | tenantry docs add acme -",
+    ],
+)
+async def add(
+    session: Session,
+    tenant: Tenant,
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE|DIR|-", help="Text, Markdown, JSON lines, folders; - is stdin.")
+    ],
+    root: Annotated[
+        Path | None, typer.Option("--root", metavar="DIR", help="Ids are paths relative to this folder.")
+    ] = None,
+    batch: Annotated[
+        int, typer.Option("--batch", metavar="N", min=1, max=1_000, help="Documents in one request.")
+    ] = BATCH_MOST,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Pass over what cannot be read; the exit code is 1 then.")
+    ] = False,
+) -> None:
+    """Add documents: chunk, embed and store them.
+
+    The id of a text or Markdown file is its path, relative to the folder that was named; JSON lines carry id, text
+    and optionally metadata. Unchanged documents are passed over and changed ones replaced, so the command may be
+    repeated, also after it was interrupted.
+    """
+    from tenantry.cli.bulk import Sender
+    from tenantry.cli.texts import find_sources, read
+
+    sources = find_sources(files, root)
+    if not sources:
+        raise usage(f"no text, Markdown or JSON lines files in {', '.join(files)}")
+    done: Counter[str] = Counter()
+    sender = Sender(
+        session,
+        session.tenant(tenant, "documents"),
+        name="documents",
+        noun="documents",
+        keep_going=keep_going,
+        answered=done.update,
+    )
+    total = None if any(source.file == "-" for source in sources) else sum(source.bytes for source in sources)
+    with session.out.progress(f"add to {tenant}", total, as_bytes=True) as bar:
+        await sender.send(read(sources, bar.advance), bar, batch, BATCH_BYTES)
+    report = {name: done[name] for name in COUNTS}
+    session.out.show(
+        {"tenant": tenant, **report},
+        f"{tenant}: {report['added']:,} documents added, {report['replaced']:,} replaced, "
+        f"{report['unchanged']:,} unchanged; {report['chunks_written']:,} chunks written, "
+        f"{report['chunks_deleted']:,} deleted",
+    )
+
+
+@command(app, "delete", examples=["tenantry docs delete acme handbook/old.md"])
+async def delete(
+    session: Session,
+    tenant: Tenant,
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="Ids of documents.")],
+) -> None:
+    """Delete documents with all their chunks."""
+    named = list(dict.fromkeys(ids))
+    for start in range(0, len(named), DELETE_MOST):
+        body = {"ids": named[start : start + DELETE_MOST]}
+        await session.api.post(*session.tenant(tenant, "documents", "delete"), body=body)
+    session.out.show(
+        {"tenant": tenant, "ids": named}, f"deleted {len(named):,} documents from {tenant}, where they existed"
+    )
+
+
+async def search(
+    session: Session,
+    tenant: Tenant,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to look for, in words.")],
+    top_k: given.TopK = 10,
+    filter: given.Filter = None,
+) -> None:
+    """Search a tenant's documents by meaning."""
+    body: dict[str, Any] = {"text": text, "top_k": top_k}
+    condition = given.json_object(filter, "--filter")
+    if condition is not None:
+        body["filter"] = condition
+    found = await session.api.post(*session.tenant(tenant, "search"), body=body)
+    session.out.show(found, text_hits(found["hits"]))
+    _say_time(session, found)
+
+
+async def search_all(
+    session: Session,
+    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="What to look for, in words.")] = None,
+    tenant: Annotated[
+        list[str] | None, typer.Option("--tenant", metavar="NAME", help="Only in this tenant; repeatable.")
+    ] = None,
+    vector: Annotated[
+        str | None, typer.Option("--vector", metavar="JSON", help="A vector, in place of TEXT: '[0.1, 0.2]'.")
+    ] = None,
+    vector_file: Annotated[
+        Path | None, typer.Option("--vector-file", metavar="FILE", help="A file with the vector; - is stdin.")
+    ] = None,
+    top_k: given.TopK = 10,
+    filter: given.Filter = None,
+    deadline: Annotated[
+        float | None, typer.Option("--deadline", metavar="SECONDS", help="Go without shards that take longer.")
+    ] = None,
+) -> None:
+    """Search over many tenants at once, all of them unless some are named."""
+    wanted = given.vector(vector, vector_file)
+    if (wanted is None) == (text is None):
+        raise usage("say what to look for: TEXT, or one of --vector and --vector-file")
+    body: dict[str, Any] = {"top_k": top_k, "tenants": tenant, "deadline_s": deadline, "text": text, "vector": wanted}
+    body["filter"] = given.json_object(filter, "--filter")
+    body = {name: value for name, value in body.items() if value is not None}
+    found = await session.api.post(*session.path("search"), body=body)
+    session.out.show(found, text_hits(found["hits"]) if wanted is None else hit_table(found["hits"]))
+    if found["partial"]:
+        missing = "; ".join(f"{shard}: {reason}" for shard, reason in found["missing_shards"].items())
+        session.out.warn(f"incomplete, some shards gave no answer: {missing}")
+    _say_time(session, found, f", {found['tenants_asked']:,} tenants on {found['shards_asked']:,} shards asked")
+
+
+def text_hits(hits: list[dict[str, Any]]) -> RenderableType:
+    """Hits with their texts, best first: one line that says where it is from, then the text."""
+    from rich.console import Group
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from tenantry.cli.output import plain, short
+
+    if not hits:
+        return "nothing found"
+    shown: list[RenderableType] = []
+    for hit in hits:
+        head = Text(f"{hit['score']:.4f}  ", style="bold")
+        if hit.get("tenant"):
+            head.append(f"{plain(hit['tenant'])}  ", style="cyan")
+        head.append(f"{plain(hit['document'])} #{hit['chunk']}", style="green")
+        shown += [head, Padding(Text(short(hit["text"], 300)), (0, 0, 0, 8))]
+    return Group(*shown)
+
+
+def _say_time(session: Session, found: dict[str, Any], more: str = "") -> None:
+    if not session.out.as_json:
+        session.out.say(f"{len(found['hits']):,} hits in {found['took_ms']:.1f} ms{more}")
