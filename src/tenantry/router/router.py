@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
-from tenantry.errors import DeadlineExceeded, NotFound
+from tenantry.errors import DeadlineExceeded, Diverged, NotFound
 from tenantry.model.filters import Filter
 from tenantry.model.limits import (
     Limits,
@@ -157,7 +157,16 @@ class Router:
                 raise
         # The cached route named a namespace that is gone: the catalog knows whether the tenant is gone too.
         fresh = await self.resolver.reload(logical.name, tenant)
-        return await self._timed(kind, logical.name, fresh, act)
+        try:
+            return await self._timed(kind, logical.name, fresh, act)
+        except NotFound as missing:
+            if missing.kind != "namespace":
+                raise
+            place = fresh.place
+            raise Diverged(
+                f"tenant {tenant!r} is routed to namespace {place.namespace!r} on shard {place.shard!r}, which is not "
+                "there: its data are lost or the shard is not the right one; see `tenantry verify-routing`"
+            ) from missing
 
     async def _timed(self, kind: str, index: str, route: Route, act: Callable[[Index], Awaitable[T]]) -> T:
         namespace = await self.pool.namespace(index, route.place)

@@ -7,6 +7,7 @@ from tenantry import Record
 from tenantry.errors import (
     CapacityExceeded,
     DeadlineExceeded,
+    Diverged,
     InvalidArgument,
     NotFound,
     Refused,
@@ -216,3 +217,13 @@ async def test_a_full_cluster_says_so(lab):
     assert len(refused) == 5
     assert all(isinstance(result, CapacityExceeded) for result in refused)
     assert [status.shard.tenants for status in await lab.cluster.shards.list()] == [1, 1, 1]
+
+
+async def test_lost_data_are_called_lost_and_not_made_anew(lab):
+    acme = lab.cluster.tenant("acme")
+    await acme.upsert([("a", [1, 0])])
+    place = (await lab.cluster.tenants.get("acme")).tenant.route.place
+    del lab.backend(place.shard).data[place.namespace]
+    for call in (acme.query([1, 0]), acme.upsert([("b", [1, 0])])):
+        with pytest.raises(Diverged, match="verify-routing"):
+            await call

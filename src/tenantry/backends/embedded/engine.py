@@ -144,10 +144,12 @@ class Engine:
         return shard
 
     async def leave(self, shard: Shard) -> None:
-        """One user less; the last one closes the shard's files."""
+        """One user less; the last one closes the shard's files, and the engine forgets what it was made for."""
         shard.users -= 1
         if shard.users == 0:
             await shard.close()
+        if shard.users == 0:  # nobody came back meanwhile
+            self._shards = {name: known for name, known in self._shards.items() if known is not shard}
 
     # ---------------------------------------------------------------------------- workers
 

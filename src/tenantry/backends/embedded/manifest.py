@@ -81,9 +81,12 @@ class Manifest:
             with transaction(connection):
                 about = dict(connection.execute("SELECT key, value FROM about"))
                 wanted = {"format": str(FORMAT), "dimension": str(dimension), "metric": str(metric)}
-                for key, value in wanted.items():
-                    self._check(key, about.get(key, value), value)
-                connection.executemany("INSERT OR IGNORE INTO about VALUES (?, ?)", wanted.items())
+                self._check("format", about.get("format", wanted["format"]), wanted["format"])
+                if connection.execute("SELECT 1 FROM namespaces LIMIT 1").fetchone() is not None:
+                    for key, value in wanted.items():
+                        self._check(key, about.get(key, value), value)
+                # An empty shard may begin anew with another dimension, as when an index is deleted and made again.
+                connection.executemany("INSERT OR REPLACE INTO about VALUES (?, ?)", wanted.items())
             rows = connection.execute("SELECT number, name, state, dirty, vectors, bytes FROM namespaces").fetchall()
         return [Entry(n, name, State(state), bool(dirty), v, b) for n, name, state, dirty, v, b in rows]
 
