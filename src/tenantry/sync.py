@@ -76,7 +76,8 @@ class SyncFace(Generic[T]):
             return self._blocking(value)
         if isinstance(value, AsyncIterator):
             return self._loop.iterate(value)
-        return SyncFace(value, self._loop) if _is_asynchronous(type(value)) else value
+        kind: Any = type(value)
+        return SyncFace(value, self._loop) if _is_asynchronous(kind) else value
 
     def _blocking(self, method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)

@@ -66,6 +66,10 @@ class Wiring:
             self._embedders[name] = made(self.settings, model)
         return self._embedders[name]
 
+    def announce(self, url: str) -> None:
+        """Lock the embedded shards' folder for this process, with a note of where it is served. Raises Locked."""
+        self.engine.announce(url)
+
     async def close(self) -> None:
         """Close embedders and the engine."""
         for embedder in self._embedders.values():
@@ -157,5 +161,6 @@ async def _open(settings: Settings, telemetry: Telemetry | None) -> Cluster:
             request_timeout_s=settings.request_timeout_s,
             search_deadline_s=settings.search_deadline_s,
             close=close,
+            announce=wiring.announce,
         )
     )

@@ -140,11 +140,13 @@ async def _open_folder(target: Folder) -> AsyncIterator[Cluster]:
 
     try:
         cluster = await open_cluster(target.settings)
-    except Locked as error:
-        raise locked(str(error)) from error
     except NotFound as error:
         raise no_cluster(str(target.settings.data)) from error
     async with cluster:
+        try:
+            cluster.announce()
+        except Locked as error:
+            raise locked(str(error)) from error
         yield cluster
 
 

@@ -162,10 +162,13 @@ async def _serve(settings: Settings, as_json: bool) -> None:
 
     cluster = await open_cluster(settings, telemetry=PrometheusTelemetry())
     async with cluster:
-        await serve_http(cluster, settings, on_ready=lambda url: _announce(settings, url, as_json))
+        cluster.announce()
+        await serve_http(
+            cluster, settings, on_ready=lambda url: _ready(settings, url, as_json), announce=cluster.announce
+        )
 
 
-def _announce(settings: Settings, url: str, as_json: bool) -> None:
+def _ready(settings: Settings, url: str, as_json: bool) -> None:
     import json
     import os
 

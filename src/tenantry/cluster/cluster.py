@@ -38,6 +38,7 @@ class Parts:
         request_timeout_s: longest time of one backend call.
         search_deadline_s: longest time of a cross-tenant search, unless the caller says less.
         close: closes what `wiring` opened, last.
+        announce: takes what only one process may use (the embedded data folder) and notes where it is served.
     """
 
     catalog: Catalog
@@ -54,6 +55,7 @@ class Parts:
     request_timeout_s: float
     search_deadline_s: float
     close: Callable[[], Awaitable[None]]
+    announce: Callable[[str], None] = lambda url: None
 
 
 class Cluster:
@@ -109,6 +111,11 @@ class Cluster:
     def embedder_dimension(self, name: str) -> int:
         """Length of the vectors of a named embedder. Raises InvalidArgument."""
         return self._parts.embedder(name).dimension
+
+    def announce(self, url: str = "") -> None:
+        """Take the data folder for this process now, not on first use of data, and say where it is served: others
+        that find it taken are told. Repeatable. Raises Locked."""
+        self._parts.announce(url)
 
     async def aclose(self) -> None:
         """Finish what runs and close everything; safe to call twice."""
