@@ -2,71 +2,92 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from tenantry.model.filters import Filter
+from tenantry.documents.adding import Adding, Progress, check_all, delete_chunks, list_chunks
+from tenantry.documents.check import (
+    DOCUMENT_FIELD,
+    NUMBER_FIELD,
+    RESERVED,
+    TEXT_FIELD,
+    check_query_text,
+    is_chunk,
+)
+from tenantry.documents.ids import document_key
+from tenantry.documents.models import Models
+from tenantry.documents.shapes import AddReport, Document, TextHit, TextScatterResult
+from tenantry.documents.turns import Turns
+from tenantry.errors import DeadlineExceeded, NotFound
+from tenantry.model.filters import And, Compare, Filter, Op
+from tenantry.model.limits import check_count, check_ids, check_tenant_name
+from tenantry.model.records import Hit, Query, Vector
 from tenantry.ports import Catalog, Embedder
 from tenantry.router.router import Router
 from tenantry.router.scatter import Scatter
 
+__all__ = ["AddReport", "Document", "DocumentStore", "TextHit", "TextScatterResult"]
 
-class Document(msgspec.Struct, frozen=True):
-    """A text with a name of its own within its tenant. ``metadata`` is flat, as a record's."""
-
-    id: str
-    text: str
-    metadata: dict[str, Any] = msgspec.field(default_factory=dict)
-
-
-class AddReport(msgspec.Struct, frozen=True):
-    """What adding documents did: documents by outcome, and chunks written and removed."""
-
-    added: int = 0
-    replaced: int = 0
-    unchanged: int = 0
-    chunks_written: int = 0
-    chunks_deleted: int = 0
-
-
-class TextHit(msgspec.Struct, frozen=True):
-    """A chunk that answers a search."""
-
-    document: str
-    chunk: int
-    text: str
-    score: float
-    metadata: dict[str, Any]
-    tenant: str | None = None
-
-
-class TextScatterResult(msgspec.Struct, frozen=True):
-    """As `ScatterResult`, with texts."""
-
-    hits: list[TextHit]
-    partial: bool
-    missing_shards: dict[str, str]
-    shards_asked: int
-    tenants_asked: int
-    took_ms: float
+_IS_CHUNK = Compare(TEXT_FIELD, Op.EXISTS, True)
 
 
 class DocumentStore:
-    """Works on any tenant."""
+    """Works on any tenant, through the router alone, so on any backend.
+
+    All methods raise what `Router` raises, and Refused when the index (or tenant) has no embedder, or one whose
+    model or dimension is not that of the vectors that are there. Errors of the embedder come as they are.
+    """
 
     def __init__(self, catalog: Catalog, router: Router, scatter: Scatter, embedder: Callable[[str], Embedder]) -> None:
-        self._catalog = catalog
         self._router = router
         self._scatter = scatter
-        self._embedder = embedder
+        self._models = Models(catalog, router, embedder)
+        self._turns = Turns()
 
-    async def add(self, index: str, tenant: str, documents: Iterable[Document | Mapping[str, Any]]) -> AddReport: ...
+    async def add(
+        self,
+        index: str,
+        tenant: str,
+        documents: Iterable[Document | Mapping[str, Any]],
+        progress: Progress | None = None,
+    ) -> AddReport:
+        """Chunk, embed and store. Unchanged documents cost neither an embedding nor a write; changed ones (text or
+        metadata) get their new chunks first and lose the stale ones then, so that a search always finds them.
+
+        A list is checked whole before anything changes; an iterator of any length is taken in windows of bounded
+        memory. Repeatable: after an error or a crash, adding the same documents again completes them. Of writers of
+        the same document in this process, the one that finishes last stays; in several processes, chunks of two
+        versions may stay until the document is added again.
+
+        Args:
+            progress: called with the number of documents that were finished since the last call.
+
+        Raises:
+            InvalidArgument, TooLarge: a document is wrong; the message names its place and field.
+            Conflict: others changed the document over and over meanwhile.
+        """
+        check_tenant_name(tenant, self._router.limits)
+        binding = await self._models.of(index, tenant)
+        checked = await check_all(documents, self._router)
+        await self._check_writable(index, tenant)
+        return await Adding(self._router, self._models, self._turns, (index, tenant), binding, progress).run(checked)
 
     async def search(
         self, index: str, tenant: str, text: str, top_k: int = 10, filter: Filter | None = None
-    ) -> list[TextHit]: ...
+    ) -> list[TextHit]:
+        """The chunks nearest in meaning, best first. Vectors that are no chunks of documents are passed over."""
+        check_query_text(text)
+        check_count(top_k, "top_k", 1, self._router.limits.top_k)
+        await self._router.resolver.route(index, tenant)
+        binding = await self._models.of(index, tenant)
+        vector = await _embed_one(binding.embedder, text)
+        hits = await self._router.query(index, tenant, _query(vector, top_k, filter))
+        if not all(is_chunk(hit) for hit in hits):
+            hits = await self._router.query(index, tenant, _query(vector, top_k, _chunks_only(filter)))
+        return [_text_hit(hit) for hit in hits]
 
     async def search_all(
         self,
@@ -76,8 +97,87 @@ class DocumentStore:
         filter: Filter | None = None,
         tenants: Sequence[str] | None = None,
         deadline_s: float | None = None,
-    ) -> TextScatterResult: ...
+    ) -> TextScatterResult:
+        """As `search`, over chosen tenants or all active ones; see `Scatter.search`.
 
-    async def delete(self, index: str, tenant: str, ids: Sequence[str]) -> None: ...
+        The deadline covers the embedding of the text too. Raises Refused when the tenants have different models.
+        """
+        check_query_text(text)
+        check_count(top_k, "top_k", 1, self._router.limits.top_k)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        embedder = await self._models.of_many(index, tenants)
+        try:
+            async with asyncio.timeout(deadline_s):
+                vector = await _embed_one(embedder, text)
+        except TimeoutError as late:
+            raise DeadlineExceeded(f"embedding the text took over {deadline_s:g} s") from late
+        left_s = None if deadline_s is None else max(0.0, deadline_s - (loop.time() - started))
+        found = await self._scatter.search(index, _query(vector, top_k, filter), tenants, left_s)
+        if not all(is_chunk(one.hit) for one in found.hits):
+            left_s = None if deadline_s is None else max(0.0, deadline_s - (loop.time() - started))
+            found = await self._scatter.search(index, _query(vector, top_k, _chunks_only(filter)), tenants, left_s)
+        return TextScatterResult(
+            hits=[msgspec.structs.replace(_text_hit(one.hit), tenant=one.tenant) for one in found.hits],
+            partial=found.partial,
+            missing_shards=found.missing_shards,
+            shards_asked=found.shards_asked,
+            tenants_asked=found.tenants_asked,
+            took_ms=(loop.time() - started) * 1_000,
+        )
 
-    async def aclose(self) -> None: ...
+    async def delete(self, index: str, tenant: str, ids: Sequence[str]) -> None:
+        """Delete documents with all of their chunks; ids that name none are passed over. Up to 1,000 at once."""
+        limits = self._router.limits
+        wanted = check_ids(ids, "ids", limits.batch_records, limits)
+        await self._check_writable(index, tenant, must_exist=True)
+        for id in wanted:
+            key = document_key(id)
+            turn = self._turns.take(index, tenant, key)
+            try:
+                async with turn.lock:
+                    present = await list_chunks(self._router, index, tenant, key)
+                    try:
+                        await delete_chunks(self._router, index, tenant, sorted(present))
+                    finally:
+                        turn.finished()
+            finally:
+                turn.leave()
+
+    async def aclose(self) -> None:
+        """Nothing to close: embedders belong to whoever made them."""
+
+    async def _check_writable(self, index: str, tenant: str, must_exist: bool = False) -> None:
+        """Refuse before anything is embedded what the first write would refuse."""
+        try:
+            route = await self._router.resolver.route(index, tenant)
+        except NotFound as missing:
+            logical = await self._router.pool.index(index)
+            if must_exist or missing.kind != "tenant" or not logical.auto_create:
+                raise
+            return
+        self._router.pool.check_writable(index, route.place.shard)
+
+
+async def _embed_one(embedder: Embedder, text: str) -> Vector:
+    [vector] = await embedder.embed([text])
+    return vector
+
+
+def _query(vector: Vector, top_k: int, filter: Filter | None) -> Query:
+    return Query(vector, top_k, filter, include_metadata=True)
+
+
+def _chunks_only(filter: Filter | None) -> Filter:
+    return _IS_CHUNK if filter is None else And((filter, _IS_CHUNK))
+
+
+def _text_hit(hit: Hit) -> TextHit:
+    stored: dict[str, Any] = dict(hit.metadata or {})
+    return TextHit(
+        document=stored[DOCUMENT_FIELD],
+        chunk=int(stored.get(NUMBER_FIELD, 0)),
+        text=stored[TEXT_FIELD],
+        score=hit.score,
+        metadata={name: value for name, value in stored.items() if not name.startswith(RESERVED)},
+    )
