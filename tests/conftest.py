@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tenantry.testing.servers import PostgresServer, ServerMissing
+pytest.register_assert_rewrite("tenantry.testing")  # contract suites assert as tests do
+
+from tenantry.testing.servers import PostgresServer, ServerMissing  # noqa: E402  # after the rewriting is in place
 
 
 @pytest.fixture(scope="session")

@@ -21,10 +21,7 @@ class SqlIndexes:
     async def create(self, index: LogicalIndex) -> None:
         """Raises AlreadyExists."""
         async with self._store.write() as connection:
-            made = await connection.execute(
-                self._store.insert(_t, on_conflict_nothing=True, **rows.index_values(index))
-            )
-            if made.rowcount == 0:
+            if not await self._store.insert_if_absent(connection, _t, rows.index_values(index)):
                 raise AlreadyExists("index", index.name)
 
     async def get(self, name: str) -> LogicalIndex:

@@ -21,8 +21,7 @@ class SqlKeys:
     async def add(self, key: ApiKey) -> None:
         """Raises AlreadyExists."""
         async with self._store.write() as connection:
-            made = await connection.execute(self._store.insert(_t, on_conflict_nothing=True, **rows.key_values(key)))
-            if made.rowcount == 0:
+            if not await self._store.insert_if_absent(connection, _t, rows.key_values(key)):
                 raise AlreadyExists("key", key.id)
 
     async def get(self, id: str) -> ApiKey:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from tenantry.errors import Corrupt
+from tenantry.errors import Corrupt, InvalidArgument
 from tenantry.model.keys import ApiKey, Scope
 from tenantry.model.records import Metric
 from tenantry.model.topology import (
@@ -62,23 +62,26 @@ def index_of(row: Row) -> LogicalIndex:
 
 def index_values(index: LogicalIndex) -> dict[str, Any]:
     """Columns of a logical index."""
-    return {
+    fixed = {
         "name": index.name,
         "dimension": index.dimension,
         "metric": index.metric.value,
         "created_at": index.created_at,
-    } | mutable_index_values(index)
+    }
+    return _storable(fixed) | mutable_index_values(index)
 
 
 def mutable_index_values(index: LogicalIndex) -> dict[str, Any]:
     """Those columns of a logical index that an update replaces."""
-    return {
-        "policy": index.policy,
-        "auto_create": index.auto_create,
-        "embedder": index.embedder,
-        "deletion_protection": index.deletion_protection,
-        "tags": encode(index.tags),
-    }
+    return _storable(
+        {
+            "policy": index.policy,
+            "auto_create": index.auto_create,
+            "embedder": index.embedder,
+            "deletion_protection": index.deletion_protection,
+            "tags": encode(index.tags),
+        }
+    )
 
 
 def shard_of(row: Row) -> Shard:
@@ -98,16 +101,31 @@ def shard_of(row: Row) -> Shard:
     )
 
 
+def shard_values(shard: Shard) -> dict[str, Any]:
+    """Columns of a new shard, which holds no tenants."""
+    return mutable_shard_values(shard) | _storable(
+        {
+            "index_name": shard.index,
+            "name": shard.name,
+            "backend": shard.backend,
+            "options": encode(shard.options),
+            "tenants": 0,
+        }
+    )
+
+
 def mutable_shard_values(shard: Shard) -> dict[str, Any]:
     """Those columns of a shard that an update replaces."""
-    return {
-        "max_tenants": shard.max_tenants,
-        "max_vectors": shard.max_vectors,
-        "weight": shard.weight,
-        "region": shard.region,
-        "tier": shard.tier,
-        "state": shard.state.value,
-    }
+    return _storable(
+        {
+            "max_tenants": shard.max_tenants,
+            "max_vectors": shard.max_vectors,
+            "weight": shard.weight,
+            "region": shard.region,
+            "tier": shard.tier,
+            "state": shard.state.value,
+        }
+    )
 
 
 def tenant_of(row: Row) -> Tenant:
@@ -121,20 +139,22 @@ def tenant_of(row: Row) -> Tenant:
 def tenant_values(tenant: Tenant) -> dict[str, Any]:
     """Columns of a tenant and its route."""
     route = tenant.route
-    return {
-        "index_name": tenant.index,
-        "name": tenant.name,
-        "epoch": route.epoch,
-        "shard": route.place.shard,
-        "namespace": route.place.namespace,
-        "mode": route.mode.value,
-        "other_shard": route.other.shard if route.other else None,
-        "other_namespace": route.other.namespace if route.other else None,
-        "state": route.state.value,
-        "spec": encode(tenant.spec),
-        "generation": tenant.generation,
-        "created_at": tenant.created_at,
-    }
+    return _storable(
+        {
+            "index_name": tenant.index,
+            "name": tenant.name,
+            "epoch": route.epoch,
+            "shard": route.place.shard,
+            "namespace": route.place.namespace,
+            "mode": route.mode.value,
+            "other_shard": route.other.shard if route.other else None,
+            "other_namespace": route.other.namespace if route.other else None,
+            "state": route.state.value,
+            "spec": encode(tenant.spec),
+            "generation": tenant.generation,
+            "created_at": tenant.created_at,
+        }
+    )
 
 
 def key_of(row: Row) -> ApiKey:
@@ -154,14 +174,29 @@ def key_of(row: Row) -> ApiKey:
 
 def key_values(key: ApiKey) -> dict[str, Any]:
     """Columns of an API key."""
-    return {
-        "id": key.id,
-        "digest": key.digest,
-        "scope": key.scope.value,
-        "index_name": key.index,
-        "tenant": key.tenant,
-        "label": key.label,
-        "created_at": key.created_at,
-        "expires_at": key.expires_at,
-        "revoked_at": key.revoked_at,
-    }
+    return _storable(
+        {
+            "id": key.id,
+            "digest": key.digest,
+            "scope": key.scope.value,
+            "index_name": key.index,
+            "tenant": key.tenant,
+            "label": key.label,
+            "created_at": key.created_at,
+            "expires_at": key.expires_at,
+            "revoked_at": key.revoked_at,
+        }
+    )
+
+
+def setting_values(name: str, value: Any) -> dict[str, Any]:
+    """Columns of a setting."""
+    return _storable({"name": name, "value": encode(value)})
+
+
+def _storable(values: dict[str, Any]) -> dict[str, Any]:
+    """The same values, when every text among them is one that both databases can hold."""
+    for column, value in values.items():
+        if isinstance(value, str) and "\x00" in value:
+            raise InvalidArgument(column, value, "text without NUL characters")
+    return values

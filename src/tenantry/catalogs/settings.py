@@ -29,18 +29,15 @@ class SqlSettings:
 
     async def put(self, name: str, value: Any) -> None:
         """Set or replace."""
-        text = rows.encode(value)
+        row = rows.setting_values(name, value)
         async with self._store.write() as connection:
-            made = await connection.execute(self._store.insert(_t, on_conflict_nothing=True, name=name, value=text))
-            if made.rowcount == 0:
-                await connection.execute(sa.update(_t).where(_t.c.name == name).values(value=text))
+            if not await self._store.insert_if_absent(connection, _t, row):
+                await connection.execute(sa.update(_t).where(_t.c.name == name).values(row))
 
     async def put_if_absent(self, name: str, value: Any) -> Any:
         """Set unless there; returns what is there afterwards. Of several at once, one value wins for all."""
         async with self._store.write() as connection:
-            await connection.execute(
-                self._store.insert(_t, on_conflict_nothing=True, name=name, value=rows.encode(value))
-            )
+            await self._store.insert_if_absent(connection, _t, rows.setting_values(name, value))
             text = await connection.scalar(sa.select(_t.c.value).where(_t.c.name == name))
         if text is None:
             raise Bug(f"setting {name!r} is not there after it was put")

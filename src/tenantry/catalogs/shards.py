@@ -40,19 +40,7 @@ class SqlShards:
             )
             if known.first() is None:
                 raise NotFound("index", shard.index)
-            made = await connection.execute(
-                self._store.insert(
-                    _t,
-                    on_conflict_nothing=True,
-                    index_name=shard.index,
-                    name=shard.name,
-                    backend=shard.backend,
-                    options=rows.encode(shard.options),
-                    tenants=0,
-                    **rows.mutable_shard_values(shard),
-                )
-            )
-            if made.rowcount == 0:
+            if not await self._store.insert_if_absent(connection, _t, rows.shard_values(shard)):
                 raise AlreadyExists("shard", shard.name)
 
     async def list(self, index: str) -> list[Shard]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -76,13 +76,13 @@ class Store:
             finally:
                 self._turn.release()
 
-    def insert(self, table: sa.Table, *, on_conflict_nothing: bool = False, **values: Any) -> sa.Insert:
-        """An INSERT; with ``on_conflict_nothing`` a row that is there already leaves ``rowcount`` at 0."""
-        if not on_conflict_nothing:
-            return sa.insert(table).values(**values)
-        if self.file:
-            return sqlite.insert(table).values(**values).on_conflict_do_nothing()
-        return postgresql.insert(table).values(**values).on_conflict_do_nothing()
+    async def insert_if_absent(self, connection: AsyncConnection, table: sa.Table, values: Mapping[str, Any]) -> bool:
+        """Insert a row; False, and nothing changed, when one with its primary key is there."""
+        insert = sqlite.insert if self.file else postgresql.insert
+        statement = insert(table).values(**values).on_conflict_do_nothing()
+        # Without the option, psycopg's count is gone with its cursor.
+        done = await connection.execute(statement.execution_options(preserve_rowcount=True))
+        return done.rowcount == 1
 
     async def aclose(self) -> None:
         """Close every connection; safe to call twice."""

@@ -72,12 +72,8 @@ class SqlTenants:
             tenant = Tenant(index, name, route, spec, generation, created_at)
             if old is not None:
                 await self._save(connection, tenant)
-            else:
-                made = await connection.execute(
-                    self._store.insert(_t, on_conflict_nothing=True, **rows.tenant_values(tenant))
-                )
-                if made.rowcount == 0:  # another process made it since `_lock` looked
-                    raise AlreadyExists("tenant", name)
+            elif not await self._store.insert_if_absent(connection, _t, rows.tenant_values(tenant)):
+                raise AlreadyExists("tenant", name)  # another process made it since `_lock` looked
             await self._take_room(connection, tenant)
         return tenant
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import sqlalchemy.exc as sa_exc
@@ -36,6 +36,27 @@ _SQLITE_STORAGE = {
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PERM,
+}
+
+
+#: By SQLSTATE, or by its class (the first two characters); see PostgreSQL's appendix A. Without one, the server
+#: was not reached or went away.
+_POSTGRES: Mapping[str, tuple[type[TenantryError], str]] = {
+    "": (Unavailable, "is unavailable"),
+    "08": (Unavailable, "is unavailable"),
+    "25": (Unavailable, "takes no writes at the moment"),
+    "28": (Unavailable, "refused the login"),
+    "3D": (Unavailable, "does not exist"),
+    "40": (Conflict, "had a concurrent change that won: look again and repeat"),
+    "42501": (Refused, "gives this role too few rights"),
+    "42703": (Corrupt, "has a table that is not as Tenantry made it"),
+    "42P01": (Corrupt, "lacks a table"),
+    "53": (Unavailable, "is out of resources"),
+    "53100": (StorageFailed, "has a full disk"),
+    "55": (Unavailable, "was locked too long by another process"),
+    "57": (Unavailable, "cut the statement off"),
+    "58": (StorageFailed, "could not read or write its files"),
+    "XX": (Corrupt, "is damaged"),
 }
 
 
@@ -96,24 +117,10 @@ def _of_sqlite(error: sqlite3.Error, where: str, recovery: str) -> TenantryError
 def _of_postgres(error: BaseException, where: str, recovery: str) -> TenantryError:
     state: str = getattr(error, "sqlstate", None) or ""
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    match state[:2], state:
-        case "22", _:
-            return InvalidArgument("text", text, "values that PostgreSQL can store (no NUL characters)")
-        case "40", _:
-            return Conflict(f"catalog {where}: a concurrent change won ({text}); look again and repeat")
-        case _, "53100":
-            return StorageFailed(f"catalog {where}: the server's disk is full ({text})")
-        case "58", _:
-            return StorageFailed(f"catalog {where}: the server could not read or write ({text})")
-        case "54", _:
-            return TooLarge("name", text, "a shorter name")
-        case _, "42501":
-            return Refused(f"catalog {where}: the database role lacks a right ({text})")
-        case _, "42P01" | "42703":
-            return Corrupt(f"catalog {where}: a table is not as Tenantry made it ({text}); {recovery}")
-        case "XX", _:
-            return Corrupt(f"catalog {where} is damaged ({text}); {recovery}")
-        case "" | "08" | "25" | "28" | "3D" | "53" | "55" | "57", _:
-            return Unavailable(f"catalog {where} is unavailable: {text}")
-        case _:
-            return Bug(f"catalog {where}: {state} {text}")
+    if state.startswith("22") or (not state and type(error).__name__ == "DataError"):  # psycopg refuses NUL itself
+        return InvalidArgument("text", text, "values that PostgreSQL can store (no NUL characters)")
+    if state.startswith("54"):
+        return TooLarge("name", text, "a shorter name")
+    kind, says = _POSTGRES.get(state) or _POSTGRES.get(state[:2], (Bug, "failed with {state}"))
+    message = f"catalog {where} {says.format(state=state)} ({text})"
+    return kind(f"{message}; {recovery}" if kind is Corrupt else message)
