@@ -1,0 +1,68 @@
+"""The gateway as one ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tenantry.cluster import Cluster
+from tenantry.gateway import operations
+from tenantry.gateway.auth import Authenticator
+from tenantry.gateway.frame import Frame, PathEndpoint, Runner
+from tenantry.gateway.native import routes as native
+from tenantry.gateway.pinecone import routes as pinecone
+from tenantry.gateway.table import Endpoint
+from tenantry.telemetry.prometheus import PrometheusTelemetry
+
+
+class Gateway:
+    """Matches paths before percent-decoding, so that a tenant's name may contain a slash."""
+
+    def __init__(self, endpoints: Sequence[Endpoint], frame: Frame) -> None:
+        self.endpoints = tuple(endpoints)
+        by_path: dict[str, list[Runner]] = {}
+        for endpoint in endpoints:
+            by_path.setdefault(endpoint.path, []).append(Runner(endpoint, frame))
+        # A path without a parameter is tried before one with a parameter in the same place.
+        table = [Route(path, endpoint=PathEndpoint(runners)) for path, runners in by_path.items()]
+        self._router = Router(table, redirect_slashes=False, default=operations.no_such_route)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request; nothing else is spoken here."""
+        if scope["type"] != "http":
+            return
+        scope["path"] = scope["raw_path"].decode("latin-1")
+        await self._router(scope, receive, send)
+
+
+def build_app(
+    cluster: Cluster,
+    *,
+    admin_key: str | None = None,
+    open_access: bool = False,
+    telemetry: PrometheusTelemetry | None = None,
+    public_url: str | None = None,
+    max_concurrent: int = 512,
+    request_limit_s: float = 40.0,
+) -> ASGIApp:
+    """Pinecone's API, the native API, health, metrics and the OpenAPI document on one cluster.
+
+    Args:
+        admin_key: reaches everything; None: only stored keys do.
+        open_access: no key is configured anywhere and only this machine can connect: whoever comes is admin.
+        public_url: under which clients reach the gateway; None: as each request says.
+        max_concurrent: requests in hand at once; more get 503 with Retry-After.
+        request_limit_s: longest time of one request, the arrival of its body included.
+    """
+    frame = Frame(
+        cluster,
+        Authenticator(cluster.keys, admin_key, open_access),
+        telemetry,
+        public_url=public_url,
+        max_concurrent=max_concurrent,
+        request_limit_s=request_limit_s,
+    )
+    apis = [*pinecone.routes(), *native.routes()]
+    return Gateway([*apis, *operations.routes(frame, apis)], frame)

@@ -1,0 +1,89 @@
+"""Who is calling: keys from headers to principals, and what a principal may touch."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+import msgspec
+
+from tenantry.cluster.keys import PREFIX, KeyAdmin
+from tenantry.errors import PermissionDenied, Unauthenticated
+from tenantry.model.keys import Scope
+
+HINT = "send a key as `Api-Key: KEY` or `Authorization: Bearer KEY`"
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """Whoever holds the key: an admin, or one tenant of one index."""
+
+    admin: bool
+    index: str | None = None
+    tenant: str | None = None
+
+
+ADMIN = Principal(admin=True)
+NOBODY = Principal(admin=False)
+
+
+class Authenticator:
+    """Turns headers into a `Principal`.
+
+    Args:
+        admin_key: compared in constant time; None: there is none.
+        open_access: no key was configured when the gateway started (so it listens on loopback only): whoever
+            comes is admin, unless they present a tenant key, which then is held to its scope as ever.
+    """
+
+    def __init__(self, keys: KeyAdmin, admin_key: str | None, open_access: bool) -> None:
+        self._keys = keys
+        self._admin_key = admin_key.encode() if admin_key else None
+        self.open_access = open_access
+
+    async def principal(self, headers: Sequence[tuple[bytes, bytes]]) -> Principal:
+        """Raises Unauthenticated; PermissionDenied for a web page's request to an open gateway."""
+        presented = _presented(headers)
+        if self.open_access:
+            self._check_local(headers)
+            if not presented.startswith(PREFIX.encode() + b"_"):
+                return ADMIN
+        if not presented:
+            raise Unauthenticated(f"no API key; {HINT}")
+        if self._admin_key is not None and hmac.compare_digest(presented, self._admin_key):
+            return ADMIN
+        key = await self._keys.authenticate(presented.decode("latin-1"))
+        if key.scope is Scope.ADMIN:
+            return ADMIN
+        return Principal(admin=False, index=key.index, tenant=key.tenant)
+
+    def _check_local(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """An open gateway must not be a web page's way in: no foreign origin, no rebound host name."""
+        found = dict(headers)
+        host, origin = found.get(b"host", b"").decode("latin-1"), found.get(b"origin", b"").decode("latin-1")
+        try:
+            name, origin_host = urlsplit("//" + host).hostname or "", urlsplit(origin).netloc
+        except ValueError:
+            raise PermissionDenied("the Host or Origin header is not valid") from None
+        if host and not is_loopback(name):
+            raise PermissionDenied("without an API key configured, only loopback host names are answered")
+        if origin and origin_host != host:
+            raise PermissionDenied("without an API key configured, requests of other web pages are refused")
+
+
+def _presented(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """The key that came along, empty for none; ``Api-Key`` goes before ``Authorization``."""
+    bearer = b""
+    for name, value in headers:
+        if name == b"api-key":
+            return value.strip()
+        if name == b"authorization":
+            scheme, _, credentials = value.partition(b" ")
+            if scheme.lower() == b"bearer":
+                bearer = credentials.strip()
+    return bearer
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own."""
+    return host in ("localhost", "::1") or host.endswith(".localhost") or host.startswith("127.")

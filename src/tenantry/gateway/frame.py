@@ -1,0 +1,235 @@
+"""What happens around every handler: key, access, bounded body, time limit, encoding, errors, measurements."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from time import perf_counter
+from typing import Any
+
+import msgspec
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from tenantry.cluster import Cluster
+from tenantry.errors import Bug, DeadlineExceeded, PermissionDenied, TenantryError, Unavailable
+from tenantry.gateway.auth import ADMIN, NOBODY, Authenticator, Principal
+from tenantry.gateway.body import Disconnected, check_media_type, decode_json, decode_query, decode_segment, read_body
+from tenantry.gateway.errors import BodyTooLarge, MethodNotAllowed, respelled, retry_after
+from tenantry.gateway.table import Access, Answer, Call, Endpoint, Face
+from tenantry.model.topology import DEFAULT_INDEX
+from tenantry.telemetry.prometheus import PrometheusTelemetry
+
+#: How many times longer a `patient` operation may take than others.
+PATIENCE = 20
+OUR_FAULT = 500
+JSON = b"application/json"
+
+_GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_log = structlog.get_logger("tenantry.gateway")
+_encode = msgspec.json.Encoder().encode
+
+
+class Frame:
+    """Shared by all endpoints of one application.
+
+    Args:
+        max_concurrent: requests in hand at once; beyond it 503 with Retry-After, health endpoints excepted.
+        request_limit_s: longest time of a request, its body's arrival included.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        authenticator: Authenticator,
+        telemetry: PrometheusTelemetry | None,
+        *,
+        public_url: str | None,
+        max_concurrent: int,
+        request_limit_s: float,
+    ) -> None:
+        self.cluster = cluster
+        self.authenticator = authenticator
+        self.telemetry = telemetry
+        self.public_url = public_url.rstrip("/") if public_url else None
+        self.max_concurrent = max_concurrent
+        self.request_limit_s = request_limit_s
+        self.in_hand = 0
+        self._epoch = cluster.clock.now() - cluster.clock.monotonic()
+
+    def lsn(self) -> int:
+        """Microseconds since the Unix epoch, counted on a clock that never goes back."""
+        return int((self._epoch + self.cluster.clock.monotonic()) * 1_000_000)
+
+
+class Runner:
+    """One endpoint as an ASGI application."""
+
+    def __init__(self, endpoint: Endpoint, frame: Frame) -> None:
+        self.endpoint = endpoint
+        self._frame = frame
+        self._body_most: int = getattr(frame.cluster.limits, endpoint.body_limit)
+        self._decoder = None if endpoint.request is None else msgspec.json.Decoder(endpoint.request)
+        self._limit_s = frame.request_limit_s * (PATIENCE if endpoint.patient else 1)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; never raises but for cancellation."""
+        frame, endpoint = self._frame, self.endpoint
+        started = perf_counter()
+        request_id = request_id_of(scope["headers"])
+        if frame.in_hand >= frame.max_concurrent and not endpoint.unlimited:
+            busy = Unavailable(f"the gateway serves {frame.max_concurrent} requests already; try again")
+            status = await send_error(send, endpoint.face, busy, request_id)
+            self._measure(status, started)
+            return
+        frame.in_hand += 1
+        try:
+            status = await self._answer(scope, receive, send, request_id)
+        except Disconnected:
+            status = 499  # nobody is left to read an answer
+        finally:
+            frame.in_hand -= 1
+        self._measure(status, started)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> int:
+        endpoint = self.endpoint
+        try:
+            try:
+                async with asyncio.timeout(self._limit_s):
+                    body, status, media_type, headers = await self._run(scope, receive, request_id)
+            except TimeoutError as late:
+                raise DeadlineExceeded(f"the request took over {self._limit_s:g} s") from late
+        except TenantryError as error:
+            if not isinstance(error, Unavailable) and _is_ours(endpoint.face, error, request_id):
+                _log.error("request failed", request_id=request_id, route=endpoint.path, exc_info=error)
+            return await send_error(send, endpoint.face, error, request_id)
+        except Disconnected:
+            raise
+        except Exception as error:
+            _log.error("unexpected failure", request_id=request_id, route=endpoint.path, exc_info=error)
+            return await send_error(send, endpoint.face, Bug("unexpected"), request_id)
+        await send_body(send, status, body, media_type, request_id, headers)
+        return status
+
+    async def _run(
+        self, scope: Scope, receive: Receive, request_id: str
+    ) -> tuple[bytes, int, bytes, list[tuple[bytes, bytes]]]:
+        frame, endpoint = self._frame, self.endpoint
+        headers = scope["headers"]
+        path = {name: decode_segment(raw, name) for name, raw in scope["path_params"].items()}
+        who = NOBODY
+        if endpoint.access is not Access.PUBLIC:
+            who = await frame.authenticator.principal(headers)
+            if who is not ADMIN:
+                check_access(endpoint.access, who, path)
+        given: Any = None
+        if self._decoder is not None:
+            check_media_type(headers)
+            given = decode_json(self._decoder, await read_body(scope, receive, self._body_most))
+        elif endpoint.query is not None:
+            given = decode_query(endpoint.query, scope["query_string"])
+        version, base_url = context_of(scope, frame.public_url)
+        call = Call(frame.cluster, who, path, request_id, version, base_url, frame.lsn)
+        result = await endpoint.handle(call, given)
+        if result is None:
+            return b"", endpoint.status, b"", call.headers
+        if isinstance(result, Answer):
+            return result.body, result.status, result.media_type, call.headers
+        return _encode(result), endpoint.status, JSON, call.headers
+
+    def _measure(self, status: int, started: float) -> None:
+        telemetry = self._frame.telemetry
+        if telemetry is not None:
+            endpoint = self.endpoint
+            telemetry.request(endpoint.face.name, endpoint.method, endpoint.path, status, perf_counter() - started)
+
+
+class PathEndpoint:
+    """All methods of one path."""
+
+    def __init__(self, runners: list[Runner]) -> None:
+        self._by_method = {runner.endpoint.method: runner for runner in runners}
+        self._face = runners[0].endpoint.face
+        if "GET" in self._by_method:
+            self._by_method["HEAD"] = self._by_method["GET"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand over to the method's runner, or answer 405."""
+        runner = self._by_method.get(scope["method"])
+        if runner is None:
+            wrong = MethodNotAllowed(scope["method"], sorted(self._by_method))
+            await send_error(send, self._face, wrong, request_id_of(scope["headers"]))
+            return
+        await runner(scope, receive, send)
+
+
+def check_access(access: Access, who: Principal, path: dict[str, str]) -> None:
+    """Hold a tenant key to its own part of the path, without telling whether another part exists."""
+    if access is Access.OWN:
+        return
+    own_index = path.get("index", DEFAULT_INDEX) == who.index
+    if access is Access.INDEX and own_index:
+        return
+    if access is Access.TENANT and own_index and path.get("tenant") == who.tenant:
+        return
+    raise PermissionDenied("this API key reaches only the data of the tenant that it is bound to")
+
+
+def context_of(scope: Scope, public_url: str | None) -> tuple[str, str]:
+    """Pinecone's API version as sent, and the URL under which the client reached us."""
+    version, host = "", b""
+    for name, value in scope["headers"]:
+        if name == b"x-pinecone-api-version":
+            version = value.decode("latin-1")
+        elif name == b"host":
+            host = value
+    if public_url is not None:
+        return version, public_url
+    return version, f"{scope['scheme']}://{host.decode('latin-1')}"
+
+
+def request_id_of(headers: list[tuple[bytes, bytes]]) -> str:
+    """The client's own ``X-Request-Id`` when it is harmless, else a new one."""
+    for name, value in headers:
+        if name == b"x-request-id" and _GIVEN_ID.fullmatch(value):
+            return value.decode("ascii")
+    return os.urandom(8).hex()
+
+
+async def send_error(send: Send, face: Face, error: TenantryError, request_id: str) -> int:
+    """Send an error as the face spells it; returns the status."""
+    status, body = face.render(respelled(error, face.fields), request_id)
+    headers: list[tuple[bytes, bytes]] = []
+    wait = retry_after(error)
+    if wait is not None:
+        headers.append((b"retry-after", wait))
+    if isinstance(error, MethodNotAllowed):
+        headers.append((b"allow", ", ".join(error.allowed).encode()))
+    if isinstance(error, BodyTooLarge):
+        headers.append((b"connection", b"close"))
+    if status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send_body(send, status, body, JSON, request_id, headers)
+    return status
+
+
+async def send_body(
+    send: Send, status: int, body: bytes, media_type: bytes, request_id: str, headers: list[tuple[bytes, bytes]]
+) -> None:
+    """Send a whole response."""
+    given_id = request_id.encode()
+    head = [
+        (b"content-length", str(len(body)).encode()),
+        (b"x-request-id", given_id),
+        (b"x-pinecone-request-id", given_id),
+        *headers,
+    ]
+    if media_type:
+        head.append((b"content-type", media_type))
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _is_ours(face: Face, error: TenantryError, request_id: str) -> bool:
+    return face.render(error, request_id)[0] == OUR_FAULT

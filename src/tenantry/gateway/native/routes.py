@@ -1,0 +1,274 @@
+"""All of the native API's operations."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from tenantry.gateway.errors import native_body
+from tenantry.gateway.native import admin, data, wire
+from tenantry.gateway.table import Access, Endpoint, Face
+
+FACE = Face(name="native", render=native_body, fields={})
+
+_INDEX = "/v1/indexes/{index}"
+_SHARD = _INDEX + "/shards/{shard}"
+_TENANT = _INDEX + "/tenants/{tenant}"
+
+_admin: Any = partial(Endpoint, face=FACE, access=Access.ADMIN)
+_own: Any = partial(Endpoint, face=FACE, access=Access.TENANT)
+
+
+def routes() -> list[Endpoint]:
+    """The table; the hottest first."""
+    return [*_data(), *_indexes(), *_shards(), *_tenants(), *_keys()]
+
+
+def _data() -> list[Endpoint]:
+    post = partial(_own, method="POST")
+    return [
+        post(
+            path=_TENANT + "/query",
+            handle=data.query,
+            request=wire.Query,
+            response=wire.Hits,
+            summary="Query a tenant by vector or by id",
+        ),
+        post(
+            path=_TENANT + "/upsert",
+            handle=data.upsert,
+            request=wire.Upsert,
+            response=wire.Upserted,
+            body_limit="batch_bytes",
+            summary="Write records",
+        ),
+        post(
+            path=_TENANT + "/search",
+            handle=data.search,
+            request=wire.Search,
+            response=wire.TextHits,
+            summary="Search a tenant's documents by meaning",
+        ),
+        post(
+            path=_TENANT + "/fetch",
+            handle=data.fetch,
+            request=wire.Fetch,
+            response=wire.Records,
+            summary="Fetch records by id",
+        ),
+        post(
+            path=_TENANT + "/update",
+            handle=data.update,
+            request=wire.Update,
+            response=wire.Updated,
+            summary="Change parts of a record",
+        ),
+        post(
+            path=_TENANT + "/delete",
+            handle=data.delete,
+            request=wire.Delete,
+            response=wire.Done,
+            summary="Delete records by ids, by filter, or all",
+        ),
+        _own(
+            method="GET",
+            path=_TENANT + "/ids",
+            handle=data.list_ids,
+            query=wire.ListIds,
+            response=wire.Ids,
+            summary="List record ids",
+        ),
+        post(
+            path=_TENANT + "/documents",
+            handle=data.add_documents,
+            request=wire.AddDocuments,
+            response=wire.Added,
+            patient=True,
+            summary="Add or replace documents",
+        ),
+        post(
+            path=_TENANT + "/documents/delete",
+            handle=data.delete_documents,
+            request=wire.DeleteDocuments,
+            response=wire.Done,
+            patient=True,
+            summary="Delete documents",
+        ),
+    ]
+
+
+def _indexes() -> list[Endpoint]:
+    return [
+        _admin(
+            method="GET",
+            path="/v1/version",
+            handle=admin.version,
+            response=wire.Version,
+            summary="Tell the version",
+        ),
+        _admin(
+            method="GET",
+            path="/v1/indexes",
+            handle=admin.list_indexes,
+            response=wire.Indexes,
+            summary="List indexes",
+        ),
+        _admin(
+            method="POST",
+            path="/v1/indexes",
+            handle=admin.create_index,
+            request=wire.CreateIndex,
+            response=wire.Index,
+            status=201,
+            summary="Create an index",
+        ),
+        _admin(method="GET", path=_INDEX, handle=admin.get_index, response=wire.Index, summary="Describe an index"),
+        _admin(
+            method="PATCH",
+            path=_INDEX,
+            handle=admin.change_index,
+            request=wire.ChangeIndex,
+            response=wire.Index,
+            summary="Change an index",
+        ),
+        _admin(
+            method="DELETE",
+            path=_INDEX,
+            handle=admin.delete_index,
+            status=204,
+            patient=True,
+            summary="Delete an index with everything in it",
+        ),
+        _admin(
+            method="GET",
+            path=_INDEX + "/stats",
+            handle=admin.stats,
+            response=wire.Stats,
+            patient=True,
+            summary="Measure an index",
+        ),
+        _admin(
+            method="POST",
+            path=_INDEX + "/search",
+            handle=data.search_all,
+            request=wire.SearchAll,
+            response=wire.SearchedAll,
+            summary="Search over many tenants",
+        ),
+        _admin(
+            method="POST",
+            path=_INDEX + "/verify-routing",
+            handle=admin.verify_routing,
+            request=wire.VerifyRouting,
+            response=wire.RoutingReport,
+            patient=True,
+            summary="Compare cache, catalog and backends",
+        ),
+    ]
+
+
+def _shards() -> list[Endpoint]:
+    return [
+        _admin(
+            method="GET",
+            path=_INDEX + "/shards",
+            handle=admin.list_shards,
+            response=wire.Shards,
+            summary="List shards",
+        ),
+        _admin(
+            method="POST",
+            path=_INDEX + "/shards",
+            handle=admin.create_shard,
+            request=wire.CreateShard,
+            response=wire.Shard,
+            status=201,
+            summary="Register a shard",
+        ),
+        _admin(method="GET", path=_SHARD, handle=admin.get_shard, response=wire.Shard, summary="Describe a shard"),
+        _admin(
+            method="PATCH",
+            path=_SHARD,
+            handle=admin.change_shard,
+            request=wire.ChangeShard,
+            response=wire.Shard,
+            summary="Change a shard",
+        ),
+        _admin(method="DELETE", path=_SHARD, handle=admin.delete_shard, status=204, summary="Remove an empty shard"),
+    ]
+
+
+def _tenants() -> list[Endpoint]:
+    return [
+        _admin(
+            method="GET",
+            path=_INDEX + "/tenants",
+            handle=admin.list_tenants,
+            query=wire.ListTenants,
+            response=wire.Tenants,
+            patient=True,
+            summary="List tenants",
+        ),
+        _admin(
+            method="POST",
+            path=_INDEX + "/tenants",
+            handle=admin.create_tenant,
+            request=wire.CreateTenant,
+            response=wire.Tenant,
+            status=201,
+            summary="Create a tenant",
+        ),
+        _own(method="GET", path=_TENANT, handle=admin.get_tenant, response=wire.Tenant, summary="Describe a tenant"),
+        _admin(
+            method="PATCH",
+            path=_TENANT,
+            handle=admin.rename_tenant,
+            request=wire.RenameTenant,
+            summary="Refuse to rename a tenant, with the reason",
+        ),
+        _admin(
+            method="DELETE",
+            path=_TENANT,
+            handle=admin.delete_tenant,
+            status=204,
+            patient=True,
+            summary="Delete a tenant with its data",
+        ),
+        _admin(
+            method="POST",
+            path=_TENANT + "/suspend",
+            handle=admin.suspend_tenant,
+            response=wire.Tenant,
+            summary="Suspend a tenant",
+        ),
+        _admin(
+            method="POST",
+            path=_TENANT + "/resume",
+            handle=admin.resume_tenant,
+            response=wire.Tenant,
+            summary="Resume a suspended tenant",
+        ),
+    ]
+
+
+def _keys() -> list[Endpoint]:
+    return [
+        _admin(
+            method="GET",
+            path="/v1/keys",
+            handle=admin.list_keys,
+            query=wire.ListKeys,
+            response=wire.Keys,
+            summary="List API keys",
+        ),
+        _admin(
+            method="POST",
+            path="/v1/keys",
+            handle=admin.create_key,
+            request=wire.CreateKey,
+            response=wire.CreatedKey,
+            status=201,
+            summary="Create an API key",
+        ),
+        _admin(method="DELETE", path="/v1/keys/{id}", handle=admin.revoke_key, status=204, summary="Revoke an API key"),
+    ]

@@ -1,0 +1,90 @@
+"""Measurements for Prometheus, with labels of bounded number: routes, shards and statuses, never tenants."""
+
+from __future__ import annotations
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+MEDIA_TYPE = CONTENT_TYPE_LATEST.encode()
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class PrometheusTelemetry:
+    """Implements `Telemetry`, and counts the gateway's requests. One registry of its own per object."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "tenantry_http_requests",
+            "HTTP requests answered.",
+            ("api", "method", "route", "status"),
+            registry=self.registry,
+        )
+        self._request_seconds = Histogram(
+            "tenantry_http_request_duration_seconds",
+            "Time from a request's headers to its answer.",
+            ("api", "method", "route"),
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self._in_flight = Gauge("tenantry_http_requests_in_flight", "HTTP requests in hand.", registry=self.registry)
+        self._operations = Counter(
+            "tenantry_shard_operations",
+            "Data-plane operations on a shard.",
+            ("kind", "index", "shard", "outcome"),
+            registry=self.registry,
+        )
+        self._operation_seconds = Histogram(
+            "tenantry_shard_operation_duration_seconds",
+            "Time of a data-plane operation on a shard.",
+            ("kind", "index", "shard"),
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        lookups = Counter(
+            "tenantry_route_lookups",
+            "Route look-ups by where the route was found.",
+            ("source",),
+            registry=self.registry,
+        )
+        self._from_cache, self._from_catalog = lookups.labels("cache"), lookups.labels("catalog")
+        # Finding a labelled child costs more than counting; there are few, so they are kept.
+        self._request_children: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
+        self._operation_children: dict[tuple[str, str, str, bool], tuple[Counter, Histogram]] = {}
+
+    def operation(self, kind: str, index: str, shard: str, seconds: float, ok: bool) -> None:
+        """One finished data-plane operation on a shard."""
+        key = (kind, index, shard, ok)
+        found = self._operation_children.get(key)
+        if found is None:
+            found = (
+                self._operations.labels(kind, index, shard, "ok" if ok else "error"),
+                self._operation_seconds.labels(kind, index, shard),
+            )
+            self._operation_children[key] = found
+        found[0].inc()
+        found[1].observe(seconds)
+
+    def lookup(self, cached: bool) -> None:
+        """One route look-up, from the cache or from the catalog."""
+        (self._from_cache if cached else self._from_catalog).inc()
+
+    def request(self, api: str, method: str, route: str, status: int, seconds: float) -> None:
+        """One answered HTTP request; ``route`` is the template, not the path."""
+        key = (api, method, route, status)
+        found = self._request_children.get(key)
+        if found is None:
+            found = (
+                self._requests.labels(api, method, route, str(status)),
+                self._request_seconds.labels(api, method, route),
+            )
+            self._request_children[key] = found
+        found[0].inc()
+        found[1].observe(seconds)
+
+    def in_flight(self, requests: int) -> None:
+        """How many HTTP requests are in hand."""
+        self._in_flight.set(requests)
+
+    def exposition(self) -> bytes:
+        """Everything in Prometheus' text format."""
+        return generate_latest(self.registry)
