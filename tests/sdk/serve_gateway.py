@@ -18,15 +18,14 @@ from tenantry.wiring import init_cluster, open_cluster
 async def main() -> None:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     settings = Settings()
-    telemetry = PrometheusTelemetry()
     try:
         cluster = await init_cluster(settings, dimension=int(sys.argv[1]), metric=sys.argv[2])
     except AlreadyExists:
         pass
     else:
         await cluster.aclose()
-    async with await open_cluster(settings, telemetry=telemetry) as cluster:
-        await serve(cluster, settings, telemetry=telemetry, on_ready=lambda url: print(url, flush=True))
+    async with await open_cluster(settings, telemetry=PrometheusTelemetry()) as cluster:
+        await serve(cluster, settings, on_ready=lambda url: print(url, flush=True))
 
 
 if __name__ == "__main__":

@@ -75,6 +75,7 @@ class Cluster:
         self._parts = parts
         self.limits = limits
         self.clock = clock
+        self.telemetry = parts.telemetry
         self.router = Router(resolver, pool, limits, clock, parts.telemetry, parts.request_timeout_s)
         self.scatter = Scatter(catalog, self.router, clock, parts.telemetry, parts.search_deadline_s)
         self.documents = DocumentStore(catalog, self.router, self.scatter, parts.embedder)

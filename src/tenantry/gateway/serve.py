@@ -32,17 +32,16 @@ async def serve(
     cluster: Cluster,
     settings: Settings,
     *,
-    telemetry: PrometheusTelemetry | None = None,
     on_ready: Callable[[str], None] | None = None,
     announce: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in hand (up to ``shutdown_grace_s``) and return.
 
     The cluster stays open: whoever opened it closes it. Run it on uvloop where that is installed
-    (`loop_factory`).
+    (`loop_factory`). Under ``/metrics`` it shows what the cluster measures, when the cluster was opened with a
+    `PrometheusTelemetry`; otherwise only its own requests.
 
     Args:
-        telemetry: what the cluster was opened with, shown under ``/metrics``.
         on_ready: gets the real URL once connections are accepted.
         announce: gets it too, so that others who find the data folder locked are told where to go.
 
@@ -62,7 +61,7 @@ async def serve(
         cluster,
         admin_key=admin_key,
         open_access=not keyed,
-        telemetry=telemetry,
+        telemetry=_measured_by(cluster),
         public_url=settings.public_url,
         max_concurrent=settings.max_concurrent_requests,
         request_limit_s=settings.request_timeout_s + REQUEST_SLACK_S,
@@ -159,6 +158,11 @@ class _Server(uvicorn.Server):
         finally:
             for one in caught:
                 loop.remove_signal_handler(one)
+
+
+def _measured_by(cluster: Cluster) -> PrometheusTelemetry:
+    telemetry = cluster.telemetry
+    return telemetry if isinstance(telemetry, PrometheusTelemetry) else PrometheusTelemetry()
 
 
 def _port(listener: socket.socket) -> Any:

@@ -21,7 +21,7 @@ _own: Any = partial(Endpoint, face=FACE, access=Access.TENANT)
 
 def routes() -> list[Endpoint]:
     """The table; the hottest first."""
-    return [*_data(), *_indexes(), *_shards(), *_tenants(), *_keys()]
+    return [*_data(), *_documents(), *_indexes(), *_shards(), *_tenants(), *_keys()]
 
 
 def _data() -> list[Endpoint]:
@@ -41,13 +41,6 @@ def _data() -> list[Endpoint]:
             response=wire.Upserted,
             body_limit="batch_bytes",
             summary="Write records",
-        ),
-        post(
-            path=_TENANT + "/search",
-            handle=data.search,
-            request=wire.Search,
-            response=wire.TextHits,
-            summary="Search a tenant's documents by meaning",
         ),
         post(
             path=_TENANT + "/fetch",
@@ -77,6 +70,19 @@ def _data() -> list[Endpoint]:
             query=wire.ListIds,
             response=wire.Ids,
             summary="List record ids",
+        ),
+    ]
+
+
+def _documents() -> list[Endpoint]:
+    post = partial(_own, method="POST")
+    return [
+        post(
+            path=_TENANT + "/search",
+            handle=data.search,
+            request=wire.Search,
+            response=wire.TextHits,
+            summary="Search a tenant's documents by meaning",
         ),
         post(
             path=_TENANT + "/documents",
