@@ -85,11 +85,13 @@ def command(
 
     def decorate(function: Command[P]) -> Command[P]:
         def run(**given: Any) -> None:
-            shared = {one: given.pop(one, DEFAULT_INDEX) for one in ("data", "url", "key", "index", "as_json", "debug")}
+            shared = {name: given.pop(name) for name in names}
             guarded(lambda: _converse(function, given, **shared), debug=shared["debug"])
 
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-        _sign(run, [*own, *_shared(index)], function)
+        shared_options = _shared(index)
+        names = [option.name for option in shared_options]
+        _sign(run, [*own, *shared_options], function)
         group.command(name, epilog=epilog(examples), rich_help_panel=panel)(run)
         return function
 
@@ -194,9 +196,9 @@ def _converse(
     data: Path | None,
     url: str | None,
     key: str | None,
-    index: str,
     as_json: bool,
     debug: bool,
+    index: str = DEFAULT_INDEX,
 ) -> None:
     import asyncio
 

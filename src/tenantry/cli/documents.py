@@ -189,7 +189,7 @@ def text_hits(hits: list[dict[str, Any]]) -> RenderableType:
         if hit.get("tenant"):
             head.append(f"{plain(hit['tenant'])}  ", style="cyan")
         head.append(f"{plain(hit['document'])} #{hit['chunk']}", style="green")
-        shown += [head, Padding(Text(short(hit["text"], 300)), (0, 0, 0, 8))]
+        shown += [head, Padding(Text(short(hit["text"], 300)), (0, 0, 0, 8), expand=False)]
     return Group(*shown)
 
 

@@ -85,7 +85,10 @@ def opened(file: str) -> Iterator[IO[bytes]]:
 
 def length(stream: IO[bytes]) -> int | None:
     """Bytes of a regular file; None where they cannot be known, as of a pipe."""
-    status = os.fstat(stream.fileno())
+    try:
+        status = os.fstat(stream.fileno())
+    except OSError:
+        return None
     return status.st_size if stat.S_ISREG(status.st_mode) else None
 
 

@@ -189,9 +189,9 @@ def fields(document: Mapping[str, Any]) -> RenderableType:
 
 def cell(value: Any) -> str:
     """A value as people read it; the empty string for one that says nothing."""
+    if value is None or value == "" or (isinstance(value, dict | list | tuple) and not value):
+        return ""
     match value:
-        case None | "" | {} | []:
-            return ""
         case bool():
             return "yes" if value else "no"
         case int():

@@ -149,9 +149,10 @@ def serve(
     import asyncio
 
     from tenantry.cli.target import load_settings
+    from tenantry.gateway.serve import loop_factory
 
     settings = load_settings(data=data, host=host, port=port)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_serve(settings, as_json))
 
 
@@ -160,11 +161,16 @@ async def _serve(settings: Settings, as_json: bool) -> None:
     from tenantry.telemetry.prometheus import PrometheusTelemetry
     from tenantry.wiring import open_cluster
 
-    cluster = await open_cluster(settings, telemetry=PrometheusTelemetry())
+    telemetry = PrometheusTelemetry()
+    cluster = await open_cluster(settings, telemetry=telemetry)
     async with cluster:
         cluster.announce()
         await serve_http(
-            cluster, settings, on_ready=lambda url: _ready(settings, url, as_json), announce=cluster.announce
+            cluster,
+            settings,
+            telemetry=telemetry,
+            on_ready=lambda url: _ready(settings, url, as_json),
+            announce=cluster.announce,
         )
 
 
@@ -185,14 +191,6 @@ def _ready(settings: Settings, url: str, as_json: bool) -> None:
     console.print(f"  Pinecone SDK   Pinecone(api_key=..., host='{url}')", soft_wrap=True)
     console.print(f"  API            {url}/v1/openapi.json", soft_wrap=True)
     console.print("  stop           Ctrl-C", soft_wrap=True)
-
-
-def _loop_factory() -> Any:
-    try:
-        import uvloop
-    except ImportError:  # not on Windows
-        return None
-    return uvloop.new_event_loop
 
 
 def _at(settings: Settings) -> str:

@@ -78,7 +78,7 @@ def load_settings(**given: object) -> Settings:
 def _normal_url(given: str) -> str:
     from urllib.parse import urlsplit
 
-    address = given.strip().rstrip("/")
+    address = given.strip()
     if "://" not in address:
         address = "http://" + address
     try:
@@ -88,7 +88,7 @@ def _normal_url(given: str) -> str:
         fits = False
     if not fits or parts.query or parts.fragment:
         raise usage(f"--url {given!r} is not the address of a gateway", "it looks like http://127.0.0.1:8080")
-    return address
+    return address.rstrip("/")
 
 
 def debugging(flag: bool) -> bool:
