@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from tenantry.cli.command import Session
 from tenantry.cli.failures import ExitCode, Failure
 from tenantry.cli.jsonl import Bad, Batch, Item, batches, blamed
-from tenantry.cli.output import Progress
+from tenantry.cli.output import Progress, many
 from tenantry.clock import SystemClock
 
 T = TypeVar("T")
@@ -58,7 +58,7 @@ class Sender:
         except Failure as failure:
             raise self._with_account(failure) from failure
         if self.bad:
-            raise self._with_account(Failure(f"{len(self.bad):,} bad lines were passed over"))
+            raise self._with_account(Failure(f"passed over {many(len(self.bad), 'bad line')}"))
 
     def _good(self, found: Iterable[Item[T] | Bad]) -> Iterator[Item[T]]:
         for one in found:

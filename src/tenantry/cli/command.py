@@ -203,9 +203,14 @@ def _converse(
     import asyncio
 
     from tenantry.cli.api import open_api
+    from tenantry.cli.logs import keep_quiet, log_to_stderr
     from tenantry.cli.output import Output
-    from tenantry.cli.target import choose_target
+    from tenantry.cli.target import choose_target, debugging
 
+    if debugging(debug):
+        log_to_stderr("debug")
+    else:
+        keep_quiet()
     if not index:
         raise usage("--index is empty")
 

@@ -81,6 +81,7 @@ async def add(
     repeated, also after it was interrupted.
     """
     from tenantry.cli.bulk import Sender
+    from tenantry.cli.output import many
     from tenantry.cli.texts import find_sources, read
 
     sources = find_sources(files, root)
@@ -101,8 +102,8 @@ async def add(
     report = {name: done[name] for name in COUNTS}
     session.out.show(
         {"tenant": tenant, **report},
-        f"{tenant}: {report['added']:,} documents added, {report['replaced']:,} replaced, "
-        f"{report['unchanged']:,} unchanged; {report['chunks_written']:,} chunks written, "
+        f"{tenant}: {many(report['added'], 'document')} added, {report['replaced']:,} replaced, "
+        f"{report['unchanged']:,} unchanged; {many(report['chunks_written'], 'chunk')} written, "
         f"{report['chunks_deleted']:,} deleted",
     )
 
@@ -114,12 +115,14 @@ async def delete(
     ids: Annotated[list[str], typer.Argument(metavar="ID", help="Ids of documents.")],
 ) -> None:
     """Delete documents with all their chunks."""
+    from tenantry.cli.output import many
+
     named = list(dict.fromkeys(ids))
     for start in range(0, len(named), DELETE_MOST):
         body = {"ids": named[start : start + DELETE_MOST]}
         await session.api.post(*session.tenant(tenant, "documents", "delete"), body=body)
     session.out.show(
-        {"tenant": tenant, "ids": named}, f"deleted {len(named):,} documents from {tenant}, where they existed"
+        {"tenant": tenant, "ids": named}, f"deleted {many(len(named), 'document')} from {tenant}, where they existed"
     )
 
 
@@ -162,6 +165,8 @@ async def search_all(
     wanted = given.vector(vector, vector_file)
     if (wanted is None) == (text is None):
         raise usage("say what to look for: TEXT, or one of --vector and --vector-file")
+    from tenantry.cli.output import many
+
     body: dict[str, Any] = {"top_k": top_k, "tenants": tenant, "deadline_s": deadline, "text": text, "vector": wanted}
     body["filter"] = given.json_object(filter, "--filter")
     body = {name: value for name, value in body.items() if value is not None}
@@ -170,7 +175,9 @@ async def search_all(
     if found["partial"]:
         missing = "; ".join(f"{shard}: {reason}" for shard, reason in found["missing_shards"].items())
         session.out.warn(f"incomplete, some shards gave no answer: {missing}")
-    _say_time(session, found, f", {found['tenants_asked']:,} tenants on {found['shards_asked']:,} shards asked")
+    _say_time(
+        session, found, f", {many(found['tenants_asked'], 'tenant')} on {many(found['shards_asked'], 'shard')} asked"
+    )
 
 
 def text_hits(hits: list[dict[str, Any]]) -> RenderableType:
@@ -194,5 +201,7 @@ def text_hits(hits: list[dict[str, Any]]) -> RenderableType:
 
 
 def _say_time(session: Session, found: dict[str, Any], more: str = "") -> None:
+    from tenantry.cli.output import many
+
     if not session.out.as_json:
-        session.out.say(f"{len(found['hits']):,} hits in {found['took_ms']:.1f} ms{more}")
+        session.out.say(f"{many(len(found['hits']), 'hit')} in {found['took_ms']:.1f} ms{more}")

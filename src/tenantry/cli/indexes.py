@@ -53,9 +53,12 @@ async def create(
     """Make a logical index with shards of its own."""
     wanted = {"name": name, "dimension": dimension, "metric": metric, "shards": shards, "embedder": embedder}
     wanted |= _options(policy, auto_create, protect, tag)
+    from tenantry.cli.output import many
+
     made = await session.api.post("indexes", body={key: value for key, value in wanted.items() if value is not None})
-    noun = "shard" if shards == 1 else "shards"
-    session.out.show(made, f"created index {name}: {made['dimension']} dimensions, {made['metric']}, {shards} {noun}")
+    session.out.show(
+        made, f"created index {name}: {made['dimension']} dimensions, {made['metric']}, {many(shards, 'shard')}"
+    )
 
 
 @command(app, "list", examples=["tenantry index list", "tenantry index list --json"], index=False)
@@ -133,10 +136,12 @@ async def change(
 )
 async def delete(session: Session, name: Name, yes: Yes = False) -> None:
     """Delete a logical index with its shards, tenants and data."""
+    from tenantry.cli.output import many
+
     if not yes:
         stats = await session.api.get("indexes", name, "stats")
-        held = f"{stats['tenants']:,} tenants and {stats['vectors']:,} vectors"
-        session.out.confirm(f"delete index {name} with {held}, at {session.api.place}?", yes)
+        held = f"{many(stats['tenants'], 'tenant')} and {many(stats['vectors'], 'vector')}"
+        session.out.confirm(f"delete index {name} with {held} ({session.api.place})?", yes)
     await session.api.delete("indexes", name)
     session.out.show({"deleted": name}, f"deleted index {name}")
 

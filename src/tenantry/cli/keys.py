@@ -92,6 +92,6 @@ async def revoke(
     if id.startswith("tnk_") and id.count("_") == 2:
         id = id.split("_")[1]
     if not yes:
-        session.out.confirm(f"revoke key {id}, at {session.api.place}?", yes)
+        session.out.confirm(f"revoke key {id} ({session.api.place})?", yes)
     await session.api.delete("keys", id)
     session.out.show({"revoked": id}, f"revoked key {id}")

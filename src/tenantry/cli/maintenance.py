@@ -39,16 +39,18 @@ async def verify_routing(
     heal: Annotated[bool, typer.Option("--heal/--no-heal", help="Mend what can be mended, or only report.")] = True,
 ) -> None:
     """Compare catalog, caches and shards; mend and report. Exit code 4 when something stays wrong."""
-    from tenantry.cli.output import table
+    from tenantry.cli.output import many, table
 
     found = await session.api.post(*session.path("verify-routing"), body={"heal": heal})
     problems = found["problems"]
-    seen = f"{found['tenants']:,} tenants on {found['shards']:,} shards checked"
+    seen = f"{many(found['tenants'], 'tenant')} on {many(found['shards'], 'shard')} checked"
     if problems:
         columns = ["kind", "name", "shard", "healed", "detail"]
         rows = ([one["kind"], one["name"], one["shard"], one["healed"], one["detail"]] for one in problems)
         left = sum(not one["healed"] for one in problems)
-        session.out.show(found, table(columns, rows, empty=""), f"{seen}; {len(problems)} problems, {left} not healed")
+        session.out.show(
+            found, table(columns, rows, empty=""), f"{seen}; {many(len(problems), 'problem')}, {left} not healed"
+        )
     else:
         session.out.show(found, f"{seen}; all routes are consistent")
     if not found["consistent"]:

@@ -205,6 +205,11 @@ def cell(value: Any) -> str:
     return plain(str(value))
 
 
+def many(count: int, noun: str) -> str:
+    """``1 shard``, ``1,200 shards``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def size(count: int | None) -> str:
     """Bytes for people."""
     if not count:

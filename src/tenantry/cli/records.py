@@ -70,12 +70,15 @@ async def upsert(
     """
     from tenantry.cli.bulk import Sender
     from tenantry.cli.jsonl import STDIN, RecordLine, length, lines, opened
+    from tenantry.cli.output import many
 
     sender = Sender(session, session.tenant(tenant, "upsert"), name="records", noun="records", keep_going=keep_going)
     shown = "stdin" if file == STDIN else file
     with opened(file) as stream, session.out.progress(f"upsert {tenant}", length(stream), as_bytes=True) as bar:
         await sender.send(lines(stream, shown, RecordLine, bar.advance), bar, batch, BATCH_BYTES)
-    session.out.show({"upserted": sender.sent, "tenant": tenant}, f"upserted {sender.sent:,} records into {tenant}")
+    session.out.show(
+        {"upserted": sender.sent, "tenant": tenant}, f"upserted {many(sender.sent, 'record')} into {tenant}"
+    )
 
 
 async def query(
@@ -93,6 +96,8 @@ async def query(
     metadata: Annotated[bool, typer.Option("--metadata/--no-metadata", help="Show metadata.")] = True,
 ) -> None:
     """Find the vectors of a tenant that are nearest to a vector."""
+    from tenantry.cli.output import many
+
     wanted = given.vector(vector, vector_file)
     if (wanted is None) == (like is None):
         raise usage("say what to look for: one of --vector, --vector-file and --like")
@@ -105,7 +110,7 @@ async def query(
     hits = found["hits"]
     session.out.show(found, hit_table(hits))
     if hits and not session.out.as_json:
-        session.out.say(f"{len(hits):,} hits in {found['took_ms']:.1f} ms")
+        session.out.say(f"{many(len(hits), 'hit')} in {found['took_ms']:.1f} ms")
 
 
 async def fetch(
@@ -136,6 +141,8 @@ async def delete(
     yes: Yes = False,
 ) -> None:
     """Delete records of a tenant by id, by filter, or all of them."""
+    from tenantry.cli.output import many
+
     condition = given.json_object(filter, "--filter")
     if bool(ids) + (condition is not None) + all != 1:
         raise usage("say what to delete: ids, --filter or --all, one of them")
@@ -143,8 +150,8 @@ async def delete(
     done: dict[str, Any] = {"tenant": tenant}
     if all:
         if not yes:
-            held = (await session.api.get(*session.tenant(tenant)))["vectors"]
-            session.out.confirm(f"delete all {held:,} records of tenant {tenant}, at {session.api.place}?", yes)
+            held = many((await session.api.get(*session.tenant(tenant)))["vectors"], "record")
+            session.out.confirm(f"delete all {held} of tenant {tenant} ({session.api.place})?", yes)
         await session.api.post(*path, body={"all": True})
         session.out.show({**done, "all": True}, f"deleted all records of {tenant}")
     elif condition is not None:
@@ -154,7 +161,7 @@ async def delete(
         named = list(dict.fromkeys(ids or []))
         for start in range(0, len(named), FETCH_MOST):
             await session.api.post(*path, body={"ids": named[start : start + FETCH_MOST]})
-        session.out.show({**done, "ids": named}, f"deleted {len(named):,} ids from {tenant}, where they existed")
+        session.out.show({**done, "ids": named}, f"deleted {many(len(named), 'id')} from {tenant}, where they existed")
 
 
 async def ids(

@@ -74,6 +74,7 @@ def init(
 
 
 async def _init(settings: Settings, asked: dict[str, Any], out: Output) -> None:
+    from tenantry.cli.output import many
     from tenantry.errors import AlreadyExists
     from tenantry.wiring import init_cluster, open_cluster
 
@@ -97,7 +98,7 @@ async def _init(settings: Settings, asked: dict[str, Any], out: Output) -> None:
     if not created:
         _refuse_difference(settings.data, present, given)
     document = {"data": str(settings.data), "created": created, "index": index.name, **present, "shard_names": names}
-    what = f"{index.dimension} dimensions, {index.metric}, {len(names)} shard{'' if len(names) == 1 else 's'}"
+    what = f"{index.dimension} dimensions, {index.metric}, {many(len(names), 'shard')}"
     if index.embedder:
         what += f", texts embedded by {index.embedder}"
     if not created:
@@ -148,10 +149,12 @@ def serve(
     """
     import asyncio
 
+    from tenantry.cli.logs import log_to_stderr
     from tenantry.cli.target import load_settings
     from tenantry.gateway.serve import loop_factory
 
     settings = load_settings(data=data, host=host, port=port)
+    log_to_stderr(settings.log_level)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_serve(settings, as_json))
 
@@ -161,14 +164,12 @@ async def _serve(settings: Settings, as_json: bool) -> None:
     from tenantry.telemetry.prometheus import PrometheusTelemetry
     from tenantry.wiring import open_cluster
 
-    telemetry = PrometheusTelemetry()
-    cluster = await open_cluster(settings, telemetry=telemetry)
+    cluster = await open_cluster(settings, telemetry=PrometheusTelemetry())
     async with cluster:
         cluster.announce()
         await serve_http(
             cluster,
             settings,
-            telemetry=telemetry,
             on_ready=lambda url: _ready(settings, url, as_json),
             announce=cluster.announce,
         )

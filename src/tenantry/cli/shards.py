@@ -118,7 +118,7 @@ async def change(
 async def remove(session: Session, name: Name, yes: Yes = False) -> None:
     """Take an empty shard out of the registry."""
     if not yes:
-        session.out.confirm(f"remove shard {name} of index {session.index}, at {session.api.place}?", yes)
+        session.out.confirm(f"remove shard {name} of index {session.index} ({session.api.place})?", yes)
     await session.api.delete(*session.path("shards", name))
     session.out.show({"removed": name, "index": session.index}, f"removed shard {name}")
 

@@ -134,7 +134,10 @@ async def rename(
 async def delete(session: Session, name: Name, yes: Yes = False) -> None:
     """Delete a tenant and all its data."""
     if not yes:
+        from tenantry.cli.output import many
+
         found = await session.api.get(*session.tenant(name))
-        session.out.confirm(f"delete tenant {name} with {found['vectors']:,} vectors, at {session.api.place}?", yes)
+        held = many(found["vectors"], "vector")
+        session.out.confirm(f"delete tenant {name} with {held} ({session.api.place})?", yes)
     await session.api.delete(*session.tenant(name))
     session.out.show({"deleted": name, "index": session.index}, f"deleted tenant {name}")

@@ -109,7 +109,7 @@ def test_keep_going_passes_over_bad_lines_and_is_no_success(ask, api, file):
     assert "warning: " in done.err
     assert "records.jsonl:2" in done.err
     assert "records.jsonl:4" in done.err
-    assert "error: 2 bad lines were passed over" in done.err
+    assert "error: passed over 2 bad lines" in done.err
     assert "2 records are written" in done.err
     assert [one["id"] for one in api.asked[0].body["records"]] == ["r1", "r2"]
 

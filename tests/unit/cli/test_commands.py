@@ -207,7 +207,7 @@ def test_a_query_by_vector(ask, api):
         "filter": {"lang": "en"},
     }
     assert done.out.splitlines()[1].split() == ["0.9877", "r1", "lang=en,", "year=2024"]
-    assert "1 hits in 1.2 ms" in done.err
+    assert "1 hit in 1.2 ms" in done.err
 
 
 @pytest.mark.parametrize("text", ["[0.5, 1.5]", "0.5 1.5", "0.5,1.5\n", '{"id": "x", "values": [0.5, 1.5]}'])
@@ -333,7 +333,7 @@ def test_verify_routing_has_an_exit_code_of_its_own(ask, api):
     assert (good.code, good.out) == (0, "60 tenants on 4 shards checked; all routes are consistent\n")
     bad = ask("verify-routing", "--no-heal")
     assert bad.code == 4
-    assert "1 problems, 1 not healed" in bad.out
+    assert "1 problem, 1 not healed" in bad.out
     assert "missing-namespace" in bad.out
     assert api.asked[1].body == {"heal": False}
     api.answer(report({**PROBLEM, "healed": True}, consistent=True))
