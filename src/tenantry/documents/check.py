@@ -78,7 +78,12 @@ def chunk_metadata(document: Checked, number: int, text: str) -> Metadata:
 def is_chunk(hit: Hit) -> bool:
     """Whether a hit is a chunk of a document, rather than a vector that the tenant wrote itself."""
     stored = hit.metadata or {}
-    return isinstance(stored.get(TEXT_FIELD), str) and isinstance(stored.get(DOCUMENT_FIELD), str)
+    number = stored.get(NUMBER_FIELD)  # some backends give every number back as a float
+    return (
+        isinstance(stored.get(TEXT_FIELD), str)
+        and isinstance(stored.get(DOCUMENT_FIELD), str)
+        and isinstance(number, int | float)
+    )
 
 
 def _as_document(given: Any, field: str) -> Document:

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from tenantry.documents.adding import Adding, Progress, check_all, delete_chunks, list_chunks
 from tenantry.documents.check import (
     DOCUMENT_FIELD,
@@ -31,7 +29,7 @@ from tenantry.router.scatter import Scatter
 
 __all__ = ["AddReport", "Document", "DocumentStore", "TextHit", "TextScatterResult"]
 
-_IS_CHUNK = Compare(TEXT_FIELD, Op.EXISTS, True)
+_IS_CHUNK = And((Compare(TEXT_FIELD, Op.EXISTS, True), Compare(DOCUMENT_FIELD, Op.EXISTS, True)))
 
 
 class DocumentStore:
@@ -87,7 +85,7 @@ class DocumentStore:
         hits = await self._router.query(index, tenant, _query(vector, top_k, filter))
         if not all(is_chunk(hit) for hit in hits):
             hits = await self._router.query(index, tenant, _query(vector, top_k, _chunks_only(filter)))
-        return [_text_hit(hit) for hit in hits]
+        return [_text_hit(hit) for hit in hits if is_chunk(hit)]
 
     async def search_all(
         self,
@@ -118,7 +116,7 @@ class DocumentStore:
             left_s = None if deadline_s is None else max(0.0, deadline_s - (loop.time() - started))
             found = await self._scatter.search(index, _query(vector, top_k, _chunks_only(filter)), tenants, left_s)
         return TextScatterResult(
-            hits=[msgspec.structs.replace(_text_hit(one.hit), tenant=one.tenant) for one in found.hits],
+            hits=[_text_hit(one.hit, one.tenant) for one in found.hits if is_chunk(one.hit)],
             partial=found.partial,
             missing_shards=found.missing_shards,
             shards_asked=found.shards_asked,
@@ -172,12 +170,13 @@ def _chunks_only(filter: Filter | None) -> Filter:
     return _IS_CHUNK if filter is None else And((filter, _IS_CHUNK))
 
 
-def _text_hit(hit: Hit) -> TextHit:
+def _text_hit(hit: Hit, tenant: str | None = None) -> TextHit:
     stored: dict[str, Any] = dict(hit.metadata or {})
     return TextHit(
         document=stored[DOCUMENT_FIELD],
-        chunk=int(stored.get(NUMBER_FIELD, 0)),
+        chunk=int(stored[NUMBER_FIELD]),
         text=stored[TEXT_FIELD],
         score=hit.score,
         metadata={name: value for name, value in stored.items() if not name.startswith(RESERVED)},
+        tenant=tenant,
     )
