@@ -17,11 +17,9 @@ FIRST_YEAR, LAST_YEAR = 2006, 2025
 #: A filter that about a tenth of the rows match: German (20%), of the later half of the years (50%).
 FILTER_LANGUAGE, FILTER_FROM_YEAR = "de", 2016
 
-_COMPANIES = (
-    "acme northwind contoso initech umbrella hooli globex stark wayne tyrell cyberdyne soylent vandelay".split()
-)
-_TRADES = "robotics logistics health analytics payments energy foods retail media insurance travel labs legal".split()
-_WORDS = (
+_COMPANIES_TEXT = "acme northwind contoso initech umbrella hooli globex stark wayne tyrell cyberdyne soylent vandelay"
+_TRADES_TEXT = "robotics logistics health analytics payments energy foods retail media insurance travel labs legal"
+_WORDS_TEXT = (
     "account access address archive balance batch bucket cache capacity change cluster column commit configuration "
     "connection consumer container copy create credential cursor daily default delete delivery deploy describe device "
     "disk domain edge encrypt endpoint event export failure field filter folder gateway group health history host "
@@ -32,7 +30,8 @@ _WORDS = (
     "server session setting shard signal size snapshot source stage state status storage stream subscription table tag "
     "target task template tenant threshold token topic traffic transfer trigger update upload usage user value vector "
     "version volume window workflow zone"
-).split()
+)
+_COMPANIES, _TRADES, _WORDS = _COMPANIES_TEXT.split(), _TRADES_TEXT.split(), _WORDS_TEXT.split()
 
 
 def tenant_names(count: int, seed: int = 1) -> Iterator[str]:

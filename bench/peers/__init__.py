@@ -1,0 +1,1 @@
+"""One workload on several engines, each in a process of its own."""
