@@ -1,0 +1,170 @@
+"""A query over HTTP: the gateway against a handler on the same server that only parses and answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from bench import clusters, data
+from bench.http_client import Connection, post, query_body, throughput
+from bench.measure import Context, Report, median_us, quantile
+from tenantry.backends.embedded.backend import EmbeddedBackend
+from tenantry.backends.embedded.engine import Engine
+from tenantry.model.records import Metric, Query
+
+TENANT = "acme"
+VECTORS = 1_000
+TOP_K = 10
+CONNECTIONS = 16
+MAX_ADDED = 2.0
+STOP_S = 20
+
+
+def run(context: Context) -> Report:
+    report = Report("gateway", f"a query of 768 dimensions over HTTP, a tenant of {VECTORS:,} vectors")
+    asyncio.run(_fill(context.folder / "cluster"))
+    vectors = clusters.queries(0, context.pick(300, 100))
+    key = secrets.token_hex(16)
+    requests = [post("/query", query_body(vector, TENANT, TOP_K), key) for vector in vectors]
+    cores = sorted(os.sched_getaffinity(0))
+    server_core, client_core = cores[0], cores[-1]
+    os.sched_setaffinity(0, {client_core})
+    try:
+        with _gateway(context.folder / "cluster", key, server_core) as port:
+            connection = Connection(port)
+            size = len(connection.ask(requests[0]))
+            with _empty(size, server_core) as empty_port:
+                ports = {"gateway": port, "empty": empty_port}
+                asyncio.run(_latency(context, report, ports, requests, vectors))
+                _throughput(context, report, ports, requests)
+            connection.close()
+    finally:
+        os.sched_setaffinity(0, set(cores))
+    report.notes.append(
+        f"Body {len(requests[0]):,} bytes, answer {size:,} bytes (10 hits with text and fields), keep-alive. Server "
+        "processes on one core, client and engine on the other, which a light raw client leaves mostly idle. 'Empty': "
+        "uvicorn configured as the gateway's, decodes the body into the same struct, answers fixed bytes. 'Engine': "
+        "EmbeddedBackend in the client's process, same rows, same queries."
+    )
+    return report
+
+
+async def _fill(folder: Path) -> None:
+    async with await clusters.new_cluster(folder) as cluster:
+        await clusters.fill(cluster, {TENANT: VECTORS})
+
+
+async def _latency(context: Context, report: Report, ports: dict[str, int], requests: Any, vectors: Any) -> None:
+    engine = Engine(context.folder / "engine")
+    backend = EmbeddedBackend(engine, "shard", data.DIMENSION, Metric.COSINE)
+    await backend.create(TENANT)
+    index = backend.index(TENANT)
+    for batch in clusters.batches(clusters.records(VECTORS, clusters.tenant_seed(0))):
+        await index.upsert(batch)
+    connections = {key: Connection(port) for key, port in ports.items()}
+    rounds: dict[str, list[list[float]]] = {"gateway": [], "empty": [], "engine": []}
+    clock = time.perf_counter
+    for turn in range(context.rounds + 1):
+        seconds: dict[str, list[float]] = {key: [] for key in rounds}
+        for i, (request, vector) in enumerate(zip(requests, vectors, strict=True)):
+            order = list(connections.items())
+            for key, connection in order if (i + turn) % 2 else reversed(order):
+                begun = clock()
+                connection.ask(request)
+                seconds[key].append(clock() - begun)
+            begun = clock()
+            await index.query(Query(vector, TOP_K, None, False, True))
+            seconds["engine"].append(clock() - begun)
+        if turn:
+            for key, values in seconds.items():
+                rounds[key].append(values)
+    for connection in connections.values():
+        connection.close()
+    await backend.aclose()
+    await engine.aclose()
+    medians = {key: [median_us(one) for one in values] for key, values in rounds.items()}
+    report.info("P50, gateway", medians["gateway"], "us")
+    report.info("P50, empty handler", medians["empty"], "us")
+    report.info("P50, engine directly", medians["engine"], "us")
+    added = [a - b for a, b in zip(medians["gateway"], medians["empty"], strict=True)]
+    report.info("added by the gateway and the engine under it", added, "us")
+    ratios = [a / b for a, b in zip(added, medians["engine"], strict=True)]
+    report.at_most("added / engine's own query", ratios, "x", MAX_ADDED)
+    for key, title in (("gateway", "gateway"), ("empty", "empty handler")):
+        report.info(f"P95, {title}", [quantile(one, 0.95) * 1e6 for one in rounds[key]], "us")
+
+
+def _throughput(context: Context, report: Report, ports: dict[str, int], requests: list[bytes]) -> None:
+    rates: dict[str, list[float]] = {key: [] for key in ports}
+    for turn in range(context.rounds + 1):
+        for key, port in ports.items():
+            rate = throughput(port, requests, CONNECTIONS, 3.0 if not context.quick else 1.0)
+            if turn:
+                rates[key].append(rate)
+    report.info(f"one core, {CONNECTIONS} connections: gateway", rates["gateway"], "req/s")
+    report.info(f"one core, {CONNECTIONS} connections: empty handler", rates["empty"], "req/s")
+    ratios = [a / b for a, b in zip(rates["gateway"], rates["empty"], strict=True)]
+    report.info("throughput, gateway / empty handler", ratios, "x")
+
+
+@contextmanager
+def _gateway(folder: Path, key: str, core: int) -> Iterator[int]:
+    """``tenantry serve`` in a process of its own, on one core."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tenantry.cli.main", "serve", "--data", str(folder), "--port", "0", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"TENANTRY_ADMIN_KEY": key},
+        preexec_fn=_pinned(core),
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError("`tenantry serve` ended without serving")
+        port = urlsplit(json.loads(line)["url"]).port
+        assert port
+        yield port
+    finally:
+        _stop(process)
+
+
+@contextmanager
+def _empty(size: int, core: int) -> Iterator[int]:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench.empty_server", str(listener.fileno()), str(size)],
+        pass_fds=[listener.fileno()],
+        preexec_fn=_pinned(core),
+    )
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        _stop(process)
+        listener.close()
+
+
+def _pinned(core: int) -> Callable[[], None]:
+    return lambda: os.sched_setaffinity(0, {core})
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
