@@ -1,0 +1,248 @@
+"""The native API over a socket: one walk through every operation, each answer held to the OpenAPI document."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from openapi_schema_validator import OAS31Validator
+from openapi_spec_validator import validate
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "sdk"))
+from gateway_process import ADMIN_KEY, GatewayProcess, running_gateway
+
+DIMENSION = 256  # that of the local embedding model
+ODD_NAME = "a/b c?d&ü%2F"
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    with running_gateway(tmp_path_factory.mktemp("native") / "data", dimension=DIMENSION) as running:
+        yield running
+
+
+class Checked:
+    """An HTTP client that holds every answer to the document that the gateway publishes."""
+
+    def __init__(self, http: httpx.Client) -> None:
+        self.http = http
+        self.document = http.get("/v1/openapi.json").json()
+        self.seen: set[tuple[str, str, str]] = set()
+
+    def __call__(
+        self, method: str, template: str, *, status: int, json: Any = None, params: Any = None, **path: str
+    ) -> Any:
+        raw = template
+        for name, value in path.items():
+            raw = raw.replace(f"{{{name}}}", quote(value, safe=""))
+        answer = self.http.request(method, raw, json=json, params=params)
+        assert answer.status_code == status, answer.text
+        assert answer.headers["x-request-id"]
+        operation = self.document["paths"][template][method.lower()]
+        described = operation["responses"].get(str(status)) or operation["responses"][f"{status // 100}XX"]
+        self.seen.add((method, template, str(status)))
+        if "content" not in described:
+            assert answer.content == b"" or template in ("/metrics", "/v1/openapi.json")
+            return None
+        schema = described["content"]["application/json"]["schema"]
+        OAS31Validator({**schema, "components": self.document["components"]}).validate(answer.json())
+        return answer.json()
+
+
+@pytest.fixture(scope="module")
+def ask(gateway: GatewayProcess) -> Iterator[Checked]:
+    with httpx.Client(base_url=gateway.url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}) as http:
+        yield Checked(http)
+
+
+Ask = Callable[..., Any]
+INDEX, SHARD, TENANT = (
+    "/v1/indexes/{index}",
+    "/v1/indexes/{index}/shards/{shard}",
+    "/v1/indexes/{index}/tenants/{tenant}",
+)
+
+
+def vector(i: int, size: int = 4) -> list[float]:
+    return [1.0, i / 10, *[0.5] * (size - 2)]
+
+
+def test_the_document_is_valid_openapi(ask: Checked) -> None:
+    validate(ask.document)
+    operations = [one["operationId"] for path in ask.document["paths"].values() for one in path.values()]
+    assert len(operations) == len(set(operations))
+
+
+def test_indexes(ask: Ask) -> None:
+    assert ask("GET", "/v1/version", status=200)["version"]
+    made = ask(
+        "POST", "/v1/indexes", status=201, json={"name": "walk", "dimension": 4, "shards": 2, "tags": {"a": "b"}}
+    )
+    assert (made["name"], made["dimension"], made["metric"], made["tags"]) == ("walk", 4, "cosine", {"a": "b"})
+    taken = ask("POST", "/v1/indexes", status=409, json={"name": "walk", "dimension": 4})
+    assert taken["error"]["code"] == "ALREADY_EXISTS"
+    assert [one["name"] for one in ask("GET", "/v1/indexes", status=200)["indexes"]] == ["default", "walk"]
+    assert ask("PATCH", INDEX, status=200, index="walk", json={"deletion_protection": True})["deletion_protection"]
+    assert ask("DELETE", INDEX, status=409, index="walk")["error"]["code"] == "FAILED_PRECONDITION"
+    ask("PATCH", INDEX, status=200, index="walk", json={"deletion_protection": False})
+    assert ask("GET", INDEX, status=200, index="walk")["deletion_protection"] is False
+    assert ask("GET", INDEX, status=404, index="none")["error"]["code"] == "NOT_FOUND"
+    typo = ask("POST", "/v1/indexes", status=400, json={"name": "x", "dimenson": 4})
+    assert typo["error"] == {
+        "code": "INVALID_ARGUMENT",
+        "message": "dimenson: there is no such field",
+        "field": "dimenson",
+    }
+
+
+def test_shards(ask: Ask) -> None:
+    assert [one["name"] for one in ask("GET", INDEX + "/shards", status=200, index="walk")["shards"]] == [
+        "shard-0",
+        "shard-1",
+    ]
+    made = ask(
+        "POST", INDEX + "/shards", status=201, index="walk", json={"name": "extra", "max_tenants": 5, "weight": 2}
+    )
+    assert (made["max_tenants"], made["weight"], made["state"], made["tenants"]) == (5, 2.0, "active", 0)
+    ask("PATCH", SHARD, status=200, index="walk", shard="extra", json={"max_tenants": None, "state": "draining"})
+    shown = ask("GET", SHARD, status=200, index="walk", shard="extra")
+    assert (shown["max_tenants"], shown["state"]) == (None, "draining")
+    wrong = ask("PATCH", SHARD, status=400, index="walk", shard="extra", json={"state": "asleep"})
+    assert wrong["error"]["field"] == "state"
+    ask("DELETE", SHARD, status=204, index="walk", shard="extra")
+    ask("GET", SHARD, status=404, index="walk", shard="extra")
+
+
+def test_tenants(ask: Ask) -> None:
+    made = ask("POST", INDEX + "/tenants", status=201, index="walk", json={"name": ODD_NAME, "shard": "shard-1"})
+    assert (made["name"], made["shard"], made["state"], made["spec"]["shard"]) == (
+        ODD_NAME,
+        "shard-1",
+        "active",
+        "shard-1",
+    )
+    ask("POST", INDEX + "/tenants", status=409, index="walk", json={"name": ODD_NAME})
+    for name in ("t1", "t2", "t3"):
+        ask("POST", INDEX + "/tenants", status=201, index="walk", json={"name": name})
+    page = ask("GET", INDEX + "/tenants", status=200, index="walk", params={"limit": 2, "prefix": "t"})
+    assert ([one["name"] for one in page["tenants"]], page["next"]) == (["t1", "t2"], "t2")
+    rest = ask("GET", INDEX + "/tenants", status=200, index="walk", params={"after": "t2", "prefix": "t"})
+    assert ([one["name"] for one in rest["tenants"]], rest["next"]) == (["t3"], None)
+    there = ask("GET", INDEX + "/tenants", status=200, index="walk", params={"shard": "shard-1"})
+    assert ODD_NAME in [one["name"] for one in there["tenants"]]
+    refused = ask("PATCH", TENANT, status=409, index="walk", tenant="t1", json={"name": "t9"})
+    assert "cannot be renamed" in refused["error"]["message"]
+    assert ask("POST", TENANT + "/suspend", status=200, index="walk", tenant="t1")["state"] == "suspended"
+    stopped = ask("POST", TENANT + "/query", status=409, index="walk", tenant="t1", json={"vector": vector(1)})
+    assert "suspended" in stopped["error"]["message"]
+    assert ask("POST", TENANT + "/resume", status=200, index="walk", tenant="t1")["state"] == "active"
+    ask("DELETE", TENANT, status=204, index="walk", tenant="t3")
+    ask("GET", TENANT, status=404, index="walk", tenant="t3")
+
+
+@pytest.mark.parametrize("tenant", ["t1", ODD_NAME])
+def test_records(ask: Ask, tenant: str) -> None:
+    at: dict[str, Any] = {"index": "walk", "tenant": tenant}
+    records = [{"id": f"r{i}", "values": vector(i), "metadata": {"n": i}} for i in range(10)]
+    assert ask("POST", TENANT + "/upsert", status=200, **at, json={"records": records}) == {"upserted": 10}
+    found = ask(
+        "POST", TENANT + "/query", status=200, **at, json={"vector": vector(4), "top_k": 2, "include_values": True}
+    )
+    assert found["hits"][0]["id"] == "r4"
+    assert found["hits"][0]["metadata"] == {"n": 4}
+    assert len(found["hits"][0]["values"]) == 4
+    by_id = ask("POST", TENANT + "/query", status=200, **at, json={"id": "r4", "filter": {"n": {"$gt": 4}}})
+    assert by_id["hits"][0]["id"] == "r5"
+    ask("POST", TENANT + "/query", status=404, **at, json={"id": "nobody"})
+    fetched = ask("POST", TENANT + "/fetch", status=200, **at, json={"ids": ["r2", "nobody", "r1"]})
+    assert [(one["id"], one["metadata"]) for one in fetched["records"]] == [("r2", {"n": 2}), ("r1", {"n": 1})]
+    assert ask("POST", TENANT + "/update", status=200, **at, json={"id": "r1", "set_metadata": {"x": True}})["found"]
+    assert not ask("POST", TENANT + "/update", status=200, **at, json={"id": "no", "values": vector(1)})["found"]
+    ask("POST", TENANT + "/delete", status=200, **at, json={"ids": ["r0"]})
+    ask("POST", TENANT + "/delete", status=200, **at, json={"filter": {"n": 9}})
+    ask("POST", TENANT + "/delete", status=400, **at, json={"ids": ["r1"], "all": True})
+    page = ask("GET", TENANT + "/ids", status=200, **at, params={"limit": 5})
+    assert (page["ids"], page["cursor"]) == ([f"r{i}" for i in range(1, 6)], "r5")
+    rest = ask("GET", TENANT + "/ids", status=200, **at, params={"cursor": page["cursor"]})
+    assert (rest["ids"], rest["cursor"]) == (["r6", "r7", "r8"], None)
+    shown = ask("GET", TENANT, status=200, **at)
+    assert (shown["name"], shown["vectors"]) == (tenant, 8)
+
+
+def test_searching_all_tenants(ask: Ask) -> None:
+    found = ask("POST", INDEX + "/search", status=200, index="walk", json={"vector": vector(4), "top_k": 2})
+    assert {hit["tenant"] for hit in found["hits"]} == {"t1", ODD_NAME}
+    assert (found["partial"], found["missing_shards"]) == (False, {})
+    chosen = ask("POST", INDEX + "/search", status=200, index="walk", json={"vector": vector(4), "tenants": ["t1"]})
+    assert {hit["tenant"] for hit in chosen["hits"]} == {"t1"}
+    ask("POST", INDEX + "/search", status=400, index="walk", json={})
+    ask("POST", INDEX + "/search", status=400, index="walk", json={"vector": vector(4), "deadline_s": 0})
+    stats = ask("GET", INDEX + "/stats", status=200, index="walk")
+    assert (stats["tenants"], stats["vectors"], stats["shards"]) == (3, 16, 2)
+    report = ask("POST", INDEX + "/verify-routing", status=200, index="walk", json={"heal": False})
+    assert (report["consistent"], report["tenants"], report["problems"]) == (True, 3, [])
+    ask("POST", INDEX + "/verify-routing", status=200, index="walk")
+    ask("DELETE", INDEX, status=204, index="walk")
+
+
+def test_documents(ask: Ask) -> None:
+    made = ask("POST", "/v1/indexes", status=201, json={"name": "texts", "dimension": DIMENSION, "embedder": "local"})
+    assert made["embedder"] == "local"
+    at = {"index": "texts", "tenant": "docs"}
+    texts = [
+        {"id": "cats", "text": "Cats sleep most of the day.", "metadata": {"kind": "pet"}},
+        {"id": "money", "text": "The central bank raised interest rates."},
+    ]
+    added = ask("POST", TENANT + "/documents", status=200, **at, json={"documents": texts})
+    assert (added["added"], added["unchanged"]) == (2, 0)
+    assert ask("POST", TENANT + "/documents", status=200, **at, json={"documents": texts})["unchanged"] == 2
+    found = ask("POST", TENANT + "/search", status=200, **at, json={"text": "a sleeping kitten", "top_k": 1})
+    assert found["hits"][0]["document"] == "cats"
+    assert "Cats sleep" in found["hits"][0]["text"]
+    everywhere = ask("POST", INDEX + "/search", status=200, index="texts", json={"text": "monetary policy", "top_k": 1})
+    assert (everywhere["hits"][0]["tenant"], everywhere["hits"][0]["document"]) == ("docs", "money")
+    ask("POST", TENANT + "/documents/delete", status=200, **at, json={"ids": ["cats"]})
+    left = ask("POST", TENANT + "/search", status=200, **at, json={"text": "cats"})
+    assert {hit["document"] for hit in left["hits"]} == {"money"}
+    ask("DELETE", INDEX, status=204, index="texts")
+
+
+def test_keys(ask: Ask) -> None:
+    made = ask("POST", "/v1/keys", status=201, json={"tenant": "keyed", "label": "ci", "expires_in_s": 60})
+    assert made["secret"].startswith("tnk_")
+    assert (made["key"]["scope"], made["key"]["tenant"], made["key"]["label"]) == ("tenant", "keyed", "ci")
+    listed = ask("GET", "/v1/keys", status=200, params={"index": "default", "tenant": "keyed"})
+    assert [one["id"] for one in listed["keys"]] == [made["key"]["id"]]
+    assert made["secret"] not in str(listed)
+    ask("DELETE", "/v1/keys/{id}", status=204, id=made["key"]["id"])
+    ask("DELETE", "/v1/keys/{id}", status=404, id="none")
+    assert ask("GET", "/v1/keys", status=200, params={"tenant": "keyed"})["keys"][0]["revoked_at"]
+    ask("POST", "/v1/keys", status=400, json={"expires_in_s": -1})
+
+
+def test_health_and_metrics(ask: Checked) -> None:
+    assert ask("GET", "/healthz", status=200) == {"status": "ok"}
+    assert ask("GET", "/readyz", status=200) == {"status": "ok"}
+    ask("GET", "/metrics", status=200)
+    text = ask.http.get("/metrics").text
+    assert 'tenantry_http_requests_total{api="native",method="GET",route="/healthz",status="200"}' in text
+    assert 'tenantry_shard_operations_total{index="walk",kind="query",outcome="ok"' in text
+    assert "tenantry_route_lookups_total" in text
+    assert ODD_NAME not in text
+    assert ask.http.head("/healthz").status_code == 200
+
+
+def test_every_operation_was_walked(ask: Checked) -> None:
+    documented = {
+        (method.upper(), path)
+        for path, operations in ask.document["paths"].items()
+        for method in operations
+        if path.startswith("/v1") or path in ("/healthz", "/readyz", "/metrics")
+    }
+    walked = {(method, path) for method, path, _ in ask.seen}
+    assert documented - walked == {("GET", "/v1/openapi.json")}
