@@ -8,7 +8,7 @@ from tenantry.catalogs.indexes import SqlIndexes
 from tenantry.catalogs.keys import SqlKeys
 from tenantry.catalogs.settings import SqlSettings
 from tenantry.catalogs.shards import SqlShards
-from tenantry.catalogs.store import Store, open_store
+from tenantry.catalogs.store import LOCK_WAIT_S, Store, open_store
 from tenantry.catalogs.tenants import SqlTenants
 from tenantry.catalogs.upgrade import prepare
 
@@ -44,11 +44,12 @@ class SqlCatalog:
         await self._store.aclose()
 
 
-async def open_catalog(url: str) -> SqlCatalog:
+async def open_catalog(url: str, *, lock_wait_s: float = LOCK_WAIT_S) -> SqlCatalog:
     """Open a catalog; make it when the database is empty, migrate it when it is of an older Tenantry.
 
     Args:
         url: ``sqlite:////path/to/catalog.db`` (its folder must exist) or ``postgresql://user@host:port/database``.
+        lock_wait_s: longest wait for a lock that another process holds; then Unavailable.
 
     Raises:
         InvalidArgument: not such a URL, or the folder is missing.
@@ -58,7 +59,7 @@ async def open_catalog(url: str) -> SqlCatalog:
         Unavailable: the server does not answer, refuses the login, or another process holds the file too long.
         StorageFailed: the disk is full, or not writable.
     """
-    store = open_store(url)
+    store = open_store(url, lock_wait_s)
     try:
         await prepare(store)
     except BaseException:

@@ -89,8 +89,12 @@ class Store:
         await self._engine.dispose()
 
 
-def open_store(url: str) -> Store:
+def open_store(url: str, lock_wait_s: float = LOCK_WAIT_S) -> Store:
     """A store for the URL; nothing is connected yet.
+
+    Args:
+        url: see `tenantry.catalogs.sql.open_catalog`.
+        lock_wait_s: longest wait for a lock that another process holds.
 
     Raises:
         InvalidArgument: the URL is not one of a catalog.
@@ -102,13 +106,13 @@ def open_store(url: str) -> Store:
         raise InvalidArgument("catalog", str(url).split(":", 1)[0] + ":...", _ALLOWED) from None
     kind = parsed.drivername.split("+", 1)[0]
     if kind == "sqlite":
-        return _sqlite(parsed)
+        return _sqlite(parsed, lock_wait_s)
     if kind in {"postgresql", "postgres"}:
-        return _postgres(parsed)
+        return _postgres(parsed, lock_wait_s)
     raise InvalidArgument("catalog", f"{kind}:...", _ALLOWED)
 
 
-def _sqlite(url: sa.URL) -> Store:
+def _sqlite(url: sa.URL, lock_wait_s: float) -> Store:
     if not url.database or url.database.startswith((":memory:", "file:")):
         raise InvalidArgument("catalog", str(url), "a file, which several processes can share: sqlite:////path")
     file = Path(url.database).absolute()
@@ -118,7 +122,7 @@ def _sqlite(url: sa.URL) -> Store:
         sa.URL.create("sqlite+aiosqlite", database=str(file)),
         # No transaction but those that `begin` below starts: the driver's own would be deferred, and a deferred
         # transaction that turns to writing fails at once when another process has written meanwhile.
-        connect_args={"isolation_level": None, "timeout": LOCK_WAIT_S},
+        connect_args={"isolation_level": None, "timeout": lock_wait_s},
         pool_size=CONNECTIONS,
         max_overflow=0,
         pool_timeout=QUEUE_WAIT_S,
@@ -139,14 +143,14 @@ def _sqlite(url: sa.URL) -> Store:
     return Store(engine, str(file), SQLITE_RECOVERY.format(file=file), file)
 
 
-def _postgres(url: sa.URL) -> Store:
+def _postgres(url: sa.URL, lock_wait_s: float) -> Store:
     where = f"{url.database or url.username or '(default)'} on {url.host or 'the local socket'}"
     if url.port:
         where += f":{url.port}"
     limits = {
         "connect_timeout": CONNECT_S,
         "application_name": "tenantry",
-        "options": f"-c statement_timeout={STATEMENT_S}s -c lock_timeout={LOCK_WAIT_S}s"
+        "options": f"-c statement_timeout={STATEMENT_S}s -c lock_timeout={round(lock_wait_s * 1000)}"
         f" -c idle_in_transaction_session_timeout={QUEUE_WAIT_S}s",
     }
     try:
