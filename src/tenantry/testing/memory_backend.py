@@ -34,6 +34,8 @@ class MemoryBackend:
     """Implements `VectorBackend`; exact, forgetful, for small data.
 
     Attributes:
+        metric: of the scores.
+        dimension: what the contract suite fills it with; not enforced.
         fail_with: raised by every call on data while it is set.
         gate: every call on data waits until it is set.
         calls: names of the calls on data, in order.
@@ -41,8 +43,9 @@ class MemoryBackend:
 
     features = Features(filters=True, atomic_update=True, read_your_writes=True, exact_counts=True)
 
-    def __init__(self, metric: Metric = Metric.COSINE) -> None:
+    def __init__(self, metric: Metric = Metric.COSINE, dimension: int = 8) -> None:
         self.metric = metric
+        self.dimension = dimension
         self.data: dict[str, dict[str, Record]] = {}
         self.fail_with: TenantryError | None = None
         self.gate = asyncio.Event()
