@@ -201,6 +201,7 @@ def _converse(
     index: str = DEFAULT_INDEX,
 ) -> None:
     import asyncio
+    import signal
 
     from tenantry.cli.api import open_api
     from tenantry.cli.logs import keep_quiet, log_to_stderr
@@ -218,7 +219,14 @@ def _converse(
         async with open_api(choose_target(data, url, key)) as api:
             await function(Session(api, Output(as_json), index), **given)
 
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # asyncio's own handler only cancels, which does not end a read of stdin that waits.
+        signal.signal(signal.SIGINT, _interrupt)
     asyncio.run(ask())
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 _NAMED = inspect.Parameter.KEYWORD_ONLY

@@ -119,7 +119,7 @@ def run(arguments: list[str]) -> int:
     """Run the program with arguments; returns its exit code."""
     try:
         code = build()(args=arguments, prog_name=PROGRAM, standalone_mode=False)
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     except typer.TyperException as error:
         from tenantry.cli.output import say_error

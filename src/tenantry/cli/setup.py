@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tenantry.cli.command import DEFAULT_INDEX, PANEL, Data, Json, local_command
-from tenantry.cli.failures import Failure
+from tenantry.cli.failures import ExitCode, Failure
 
 if TYPE_CHECKING:
     from tenantry.cli.output import Output
@@ -160,13 +160,19 @@ def serve(
 
 
 async def _serve(settings: Settings, as_json: bool) -> None:
+    from tenantry.errors import Locked
     from tenantry.gateway.serve import serve as serve_http
     from tenantry.telemetry.prometheus import PrometheusTelemetry
     from tenantry.wiring import open_cluster
 
     cluster = await open_cluster(settings, telemetry=PrometheusTelemetry())
     async with cluster:
-        cluster.announce()
+        try:
+            cluster.announce()
+        except Locked as error:
+            said, _, _ = str(error).partition("; ")
+            hint = "one process serves a folder: stop that one first, or serve another folder with --data"
+            raise Failure(said, hint, ExitCode.UNAVAILABLE, code=error.code) from error
         await serve_http(
             cluster,
             settings,
