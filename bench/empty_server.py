@@ -1,4 +1,7 @@
-"""The least that a server of queries must do: parse the same body, answer as many bytes. ``FD BYTES``: listens there."""
+"""The least that a server of queries must do: parse the same body, answer as many bytes.
+
+``python -m bench.empty_server FD BYTES`` serves on the listening socket FD, with answers of BYTES.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -121,13 +121,13 @@ def _throughput(context: Context, report: Report, ports: dict[str, int], request
 @contextmanager
 def _gateway(folder: Path, key: str, core: int) -> Iterator[int]:
     """``tenantry serve`` in a process of its own, on one core."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tenantry.cli.main", "serve", "--data", str(folder), "--port", "0", "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"TENANTRY_ADMIN_KEY": key},
-        preexec_fn=_pinned(core),
-    )
+    with _on(core):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tenantry.cli.main", "serve", "--data", str(folder), "--port", "0", "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"TENANTRY_ADMIN_KEY": key},
+        )
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -145,11 +145,11 @@ def _empty(size: int, core: int) -> Iterator[int]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench.empty_server", str(listener.fileno()), str(size)],
-        pass_fds=[listener.fileno()],
-        preexec_fn=_pinned(core),
-    )
+    with _on(core):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bench.empty_server", str(listener.fileno()), str(size)],
+            pass_fds=[listener.fileno()],
+        )
     try:
         yield listener.getsockname()[1]
     finally:
@@ -157,8 +157,15 @@ def _empty(size: int, core: int) -> Iterator[int]:
         listener.close()
 
 
-def _pinned(core: int) -> Callable[[], None]:
-    return lambda: os.sched_setaffinity(0, {core})
+@contextmanager
+def _on(core: int) -> Iterator[None]:
+    """Processes that are started here run on that core for good: they inherit it."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,6 +28,11 @@ class Spread:
     def of(cls, rounds: Sequence[float]) -> Spread:
         return cls(statistics.median(rounds), min(rounds), max(rounds), len(rounds))
 
+    def together(self) -> str:
+        """Median, and the range in brackets."""
+        median, around = self.shown()
+        return f"{median} ({around})" if around else median
+
     def shown(self) -> tuple[str, str]:
         if self.rounds == 1:
             return number(self.median), ""
@@ -46,6 +50,15 @@ class Row:
     verdict: str = ""
 
 
+@dataclass(frozen=True)
+class Grid:
+    """Figures side by side: a row for each figure, a column for each engine; cells as they are shown."""
+
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+
+
 @dataclass
 class Report:
     """What a bench found."""
@@ -53,6 +66,7 @@ class Report:
     bench: str
     title: str
     rows: list[Row] = field(default_factory=list)
+    grids: list[Grid] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -114,6 +128,13 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def show(report: Report, console: Console) -> None:
+    for grid in report.grids:
+        side = Table(title=f"{report.bench}: {grid.title}", title_justify="left", header_style="bold")
+        for i, column in enumerate(grid.columns):
+            side.add_column(column, justify="right" if i else "left")
+        for cells in grid.rows:
+            side.add_row(*cells)
+        console.print(side)
     table = Table(title=f"{report.bench}: {report.title}", title_justify="left", header_style="bold")
     table.add_column("what", overflow="fold")
     for heading in ("median", "min..max of rounds"):
@@ -126,17 +147,3 @@ def show(report: Report, console: Console) -> None:
     console.print(table)
     for note in report.notes:
         console.print(f"  {note}", highlight=False)
-
-
-class Stopwatch:
-    """``with watch: ...`` appends the seconds that it took."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-        self._started = 0.0
-
-    def __enter__(self) -> None:
-        self._started = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds.append(time.perf_counter() - self._started)

@@ -51,7 +51,7 @@ class Engine(ABC):
     @abstractmethod
     def delete(self, tenant: int, ids: Sequence[str]) -> None: ...
 
-    def settle(self) -> None:
+    def settle(self) -> None:  # noqa: B027  most have something to do, but not all
         """Build what is to be built, and wait for it."""
 
     @abstractmethod
@@ -67,4 +67,5 @@ class Engine(ABC):
             answers.append(answer)
         return seconds, answers
 
-    def close(self) -> None: ...
+    def close(self) -> None:  # noqa: B027
+        """Close files and connections."""

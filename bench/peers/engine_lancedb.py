@@ -18,8 +18,8 @@ COLUMNS = ["id", "text", "lang", "year", "_distance"]
 class LanceDB(Engine):
     package = "lancedb"
     settings = (
-        "table per tenant, compacted; exact for small ones, IVF_HNSW_SQ (1 partition, m=20, efConstruction=200, ef=200, "
-        "refine 3) for large ones, with scalar indexes on both fields"
+        "table per tenant, compacted; exact for small ones, for large ones IVF_HNSW_SQ (1 partition, m=20, "
+        "efConstruction=200, ef=200, refine 3) and scalar indexes on both fields"
     )
 
     def __init__(self, folder: Path, plan: Plan) -> None:

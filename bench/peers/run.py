@@ -14,7 +14,7 @@ from bench.measure import Context, Report, quantile
 from bench.peers.environment import ROOT, python
 from bench.peers.tables import tabulate
 from bench.peers.worker import ENGINES
-from bench.peers.workload import Plan, Truth, make
+from bench.peers.workload import FIRST, Plan, Truth, make
 
 OWN = "tenantry"
 TENANTS = 200
@@ -33,7 +33,7 @@ class Peer:
         self.name = name
         self.found: dict[str, Any] = {}
         self.rounds: dict[str, list[list[float]]] = {}
-        self.recall: dict[str, list[float]] = {}
+        self.answers: dict[str, list[tuple[int, list[list[str]]]]] = {}
         self._log = (folder / f"{name}.log").open("w")
         self._process = subprocess.Popen(
             [str(interpreter), "-m", "bench.peers.worker", name, str(workload), str(folder / name)],
@@ -51,6 +51,14 @@ class Peer:
         self._process.stdin.write(json.dumps({"do": command, **given}) + "\n")
         self._process.stdin.flush()
         return self._answer(command)
+
+    def ask(self, key: str, first: int, count: int, filtered: bool, keep: bool = True) -> None:
+        """A round of queries; ``keep`` its times and answers."""
+        done = self.do("ask", key=key, first=first, count=count, filtered=filtered)
+        if keep:
+            name = key + FILTERED * filtered
+            self.rounds.setdefault(name, []).append(done["seconds"])
+            self.answers.setdefault(name, []).append((first, done["answers"]))
 
     def stop(self) -> None:
         try:
@@ -88,6 +96,7 @@ def run(context: Context) -> Report:
             own = Path(sys.executable) if name == OWN else interpreter
             peers.append(Peer(name, own, workload, context.folder))
         _load(context, peers, plan)
+        _ask_first(context, peers, plan)
         _ask(context, peers, plan, queries)
         _recall(peers, plan, Truth(workload, plan))
         _writes(context, peers)
@@ -121,33 +130,39 @@ def _load(context: Context, peers: list[Peer], plan: Plan) -> None:
         peer.found["settle_again"] = peer.do("settle")["seconds"]
 
 
+def _ask_first(context: Context, peers: list[Peer], plan: Plan) -> None:
+    """Each tenant's first query since it was written."""
+    context.say("first query of each tenant")
+    many = len(plan.asks[FIRST]) // context.rounds
+    for turn in range(context.rounds):
+        for peer in _turned(peers, turn):
+            peer.ask(FIRST, turn * many, many, filtered=False)
+
+
 def _ask(context: Context, peers: list[Peer], plan: Plan, queries: int) -> None:
     context.say("queries")
     for turn in range(context.rounds + 1):
-        for key in plan.asks:
+        for key in [key for key in plan.asks if key != FIRST]:
             for filtered in (False, True):
                 for peer in _turned(peers, turn):
-                    done = peer.do("ask", key=key, first=turn * queries, count=queries, filtered=filtered)
-                    if turn:  # the first only warms up
-                        name = key + FILTERED * filtered
-                        peer.rounds.setdefault(name, []).append(done["seconds"])
-                        peer.found.setdefault("answers", {}).setdefault(name, []).append((turn, done["answers"]))
+                    # The first round only warms up.
+                    peer.ask(key, turn * queries, queries, filtered, keep=turn > 0)
 
 
 def _recall(peers: list[Peer], plan: Plan, truth: Truth) -> None:
     known: dict[tuple[int, bool], set[str]] = {}
     for peer in peers:
-        for name, rounds in peer.found.pop("answers").items():
+        found: dict[str, list[float]] = {}
+        for name, rounds in peer.answers.items():
             filtered = name.endswith(FILTERED)
             asks = plan.asks[name.removesuffix(FILTERED)]
-            for turn, answers in rounds:
-                for i, answer in enumerate(answers):
-                    ask = asks[turn * len(answers) + i]
+            for first, answers in rounds:
+                for ask, answer in zip(asks[first:], answers, strict=False):
                     if (ask.vector, filtered) not in known:
                         known[ask.vector, filtered] = truth.answer(ask, filtered)
                     right = known[ask.vector, filtered]
-                    peer.recall.setdefault(name, []).append(len(right & set(answer)) / len(right) if right else 1.0)
-        peer.found["recall"] = {name: statistics.fmean(values) for name, values in peer.recall.items()}
+                    found.setdefault(name, []).append(len(right & set(answer)) / len(right) if right else 1.0)
+        peer.found["recall"] = {name: statistics.fmean(values) for name, values in found.items()}
 
 
 def _writes(context: Context, peers: list[Peer]) -> None:

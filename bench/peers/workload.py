@@ -19,7 +19,7 @@ TOP_K = 10
 BATCH = 500
 EDITED_SHARE = 0.05
 
-ANY = "any"
+ANY, FIRST = "any", "first"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ class Ask:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is done, in which order. ``asks`` go by size class (``"500"``) and ``"any"``: tenants at random."""
+    """What is done, in which order. ``asks`` go by size class (``"500"``), ``"any"``: tenants at
+    random, and ``"first"``: each tenant once."""
 
     tenants: list[Tenant]
     edits: list[Edit]
@@ -141,13 +142,10 @@ def make(folder: Path, tenants: int, total: int, classes: dict[int, int], querie
     Files.write(folder, "edits", np.concatenate(changed), 23)
     asks: dict[str, list[Ask]] = {}
     vectors: list[NDArray[np.float32]] = []
-    groups = {str(size): members for size, members in by_class.items()} | {ANY: list(range(tenants))}
+    groups = {str(size): members for size, members in by_class.items()}
+    groups |= {ANY: random.integers(0, tenants, queries).tolist(), FIRST: random.permutation(tenants).tolist()}
     for kind, (key, members) in enumerate(groups.items()):
-        of = (
-            random.choice(members, queries).tolist()
-            if key == ANY
-            else [members[j % len(members)] for j in range(queries)]
-        )
+        of = members if key == FIRST else [members[j % len(members)] for j in range(queries)]
         # Near the tenant's topics, which the upper part of the seed chooses; none of them is one of its rows.
         drawn = {tenant: iter(data.vectors(of.count(tenant), (tenant << 8) + 3 + kind)) for tenant in sorted(set(of))}
         asks[key] = [Ask(tenant, len(vectors) + j) for j, tenant in enumerate(of)]
