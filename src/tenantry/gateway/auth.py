@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import msgspec
@@ -86,4 +87,7 @@ def _presented(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
 
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine's own."""
-    return host in ("localhost", "::1") or host.endswith(".localhost") or host.startswith("127.")
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

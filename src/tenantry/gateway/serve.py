@@ -50,12 +50,7 @@ async def serve(
     """
     admin_key = settings.admin_key.get_secret_value() if settings.admin_key else None
     keyed = bool(admin_key) or await cluster.keys.any_exist()
-    if not keyed and not is_loopback(settings.host):
-        raise Refused(
-            f"no API key is configured, so only a loopback address is bound, not {settings.host!r}: set "
-            "TENANTRY_ADMIN_KEY, make a key with `tenantry keys create`, or bind 127.0.0.1"
-        )
-    listener = bind(settings.host, settings.port)
+    listener = bind(settings.host, settings.port, loopback_only=not keyed)
     url = url_of(settings.host, listener)
     app = build_app(
         cluster,
@@ -93,14 +88,24 @@ async def serve(
         listener.close()
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A bound listening socket. Raises Refused when the port is taken, InvalidArgument for a host that is not ours."""
+def bind(host: str, port: int, *, loopback_only: bool) -> socket.socket:
+    """A bound listening socket.
+
+    Raises:
+        Refused: the port is taken, or the address can be reached from elsewhere though ``loopback_only``.
+        InvalidArgument: the host is not an address of this machine.
+    """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except socket.gaierror as unknown:
         raise InvalidArgument("host", host, f"an address of this machine ({unknown.strerror})") from unknown
+    if loopback_only and not is_loopback(str(address[0])):
+        raise Refused(
+            f"no API key is configured, so only a loopback address is bound, not {host!r}: set TENANTRY_ADMIN_KEY, "
+            "make a key with `tenantry keys create`, or bind 127.0.0.1"
+        )
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
