@@ -67,7 +67,7 @@ async def list_indexes(session: Session) -> None:
     from tenantry.cli.output import table, when
 
     found = (await session.api.get("indexes"))["indexes"]
-    columns = ["name", ">dimension", "metric", "policy", "auto-create", "embedder", "protected", "created"]
+    columns = ["name", ">dimension", "metric", "policy", "auto-create", "embedder", "protected", "=created"]
     session.out.show(
         found,
         table(
@@ -81,7 +81,7 @@ async def list_indexes(session: Session) -> None:
                     one["auto_create"],
                     one["embedder"],
                     one["deletion_protection"],
-                    when(one["created_at"]),
+                    when(one["created_at"], short=True),
                 ]
                 for one in found
             ),

@@ -60,7 +60,7 @@ async def list_keys(
     from tenantry.cli.output import table, when
 
     found = (await session.api.get("keys", tenant=tenant, index=index))["keys"]
-    columns = ["id", "scope", "index", "tenant", "label", "created", "expires", "revoked"]
+    columns = ["=id", "=scope", "=index", "tenant", "label", "=created", "=expires", "=revoked"]
     rows = (
         [
             one["id"],
@@ -68,9 +68,9 @@ async def list_keys(
             one["index"],
             one["tenant"],
             one["label"],
-            when(one["created_at"]),
-            when(one["expires_at"]),
-            when(one["revoked_at"]),
+            when(one["created_at"], short=True)[:10],
+            when(one["expires_at"], short=True)[:10],
+            when(one["revoked_at"], short=True)[:10],
         ]
         for one in found
     )

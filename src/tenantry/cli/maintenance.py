@@ -38,14 +38,17 @@ async def verify_routing(
     session: Session,
     heal: Annotated[bool, typer.Option("--heal/--no-heal", help="Mend what can be mended, or only report.")] = True,
 ) -> None:
-    """Compare catalog, caches and shards; mend and report. Exit code 4 when something stays wrong."""
+    """Compare catalog, caches and shards; mend and report.
+
+    The exit code is 4 when something stays wrong.
+    """
     from tenantry.cli.output import many, table
 
     found = await session.api.post(*session.path("verify-routing"), body={"heal": heal})
     problems = found["problems"]
     seen = f"{many(found['tenants'], 'tenant')} on {many(found['shards'], 'shard')} checked"
     if problems:
-        columns = ["kind", "name", "shard", "healed", "detail"]
+        columns = ["=kind", "name", "=shard", "healed", "detail"]
         rows = ([one["kind"], one["name"], one["shard"], one["healed"], one["detail"]] for one in problems)
         left = sum(not one["healed"] for one in problems)
         session.out.show(

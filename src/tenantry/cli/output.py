@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 #: Columns of text when it goes to a file or pipe: rows are not wrapped there.
 UNBOUNDED = 10_000
 CELL_CHARS = 160
+LONG_LEAST = 16
 #: Progress is drawn for work that takes longer than this.
 MOMENT_S = 0.5
 
@@ -149,8 +150,12 @@ def say_failure(failure: Failure) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Row], *, empty: str) -> RenderableType:
-    """A table without a box. A column whose name starts with ``>`` is for numbers, one with ``~`` for long texts;
-    columns that are empty in every row are left out, except the first."""
+    """A table without a box. Columns that are empty in every row are left out, except the first.
+
+    The first character of a column's name may say what it holds: ``>`` numbers, ``=`` short words that are never
+    broken, ``~`` long texts that get the room that is left, of which the beginning will do. Other columns are
+    folded where they must, so that nothing of a name is lost.
+    """
     from rich.table import Table
 
     filled = [[cell(value) for value in row] for row in rows]
@@ -158,15 +163,16 @@ def table(columns: Sequence[str], rows: Iterable[Row], *, empty: str) -> Rendera
         return empty
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
     kept = [i for i in range(len(columns)) if i == 0 or any(row[i] for row in filled)]
+    made.expand = sys.stdout.isatty() and any(columns[i][0] == "~" for i in kept)
     for i in kept:
-        name = columns[i]
-        number, long = name.startswith(">"), name.startswith("~")
+        kind, name = (columns[i][0], columns[i][1:]) if columns[i][0] in ">=~" else ("", columns[i])
         made.add_column(
-            name.lstrip(">~"),
-            justify="right" if number else "left",
-            no_wrap=number,
-            overflow="ellipsis" if long else "fold",
-            ratio=None,
+            name,
+            justify="right" if kind == ">" else "left",
+            no_wrap=bool(kind),
+            overflow="ellipsis" if kind == "~" else "fold",
+            min_width=max(len(name), LONG_LEAST if kind == "~" else 0),
+            ratio=1 if kind == "~" and made.expand else None,
         )
     for row in filled:
         made.add_row(*(row[i] for i in kept))
@@ -222,11 +228,11 @@ def size(count: int | None) -> str:
     return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
 
 
-def when(seconds: float | None) -> str:
+def when(seconds: float | None, *, short: bool = False) -> str:
     """A moment, in UTC."""
     if not seconds:
         return ""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%MZ" if short else "%Y-%m-%d %H:%M:%SZ")
 
 
 def plain(text: str) -> str:

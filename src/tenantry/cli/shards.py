@@ -127,7 +127,7 @@ def shard_table(shards: Iterable[Mapping[str, Any]]) -> RenderableType:
     """Shards, one a row."""
     from tenantry.cli.output import size, table
 
-    columns = ["name", "state", "backend", ">tenants", ">vectors", ">size", ">weight", "region", "tier", "error"]
+    columns = ["name", "=state", "=backend", ">tenants", ">vectors", ">size", ">weight", "region", "tier", "error"]
     rows = (
         [
             one["name"],

@@ -76,7 +76,7 @@ async def list_tenants(
         after = answer["next"]
         if after is None or (most is not None and len(found) >= most):
             break
-    columns = ["name", "state", "shard", ">vectors", ">size", ">epoch", "created", "error"]
+    columns = ["name", "=state", "=shard", ">vectors", ">size", ">epoch", "=created", "error"]
     rows = (
         [
             one["name"],
@@ -85,7 +85,7 @@ async def list_tenants(
             one["vectors"],
             size(one["bytes"]),
             str(one["epoch"]),
-            when(one["created_at"]),
+            when(one["created_at"], short=True),
             one.get("error"),
         ]
         for one in found
