@@ -33,12 +33,13 @@ async def prepare(settings: Settings, rebuild: bool) -> Marker | None:
     """
     folder = settings.data
     marker = _read(folder)
-    if marker is not None and rebuild:
-        await _check_free(settings)
-        remove(folder)
-        marker = None
-    if marker is not None:
+    if marker is not None and not rebuild:
         return marker
+    if marker is not None:
+        await _check_free(settings)
+        mark(folder, "", complete=False)
+        _clear(folder)
+        return None
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()) or (folder.is_dir() and any(folder.iterdir())):
         raise Failure(
             f"{folder} is there already and is not a demo's folder, so it is left alone",
@@ -84,15 +85,19 @@ def remove(folder: Path) -> None:
     """
     if _read(folder) is None:
         raise Failure(f"{folder} is not a demo's folder, so it is left alone")
+    _clear(folder)
+    (folder / MARKER).unlink()
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _clear(folder: Path) -> None:
     for name in OWN:
         path = folder / name
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    (folder / MARKER).unlink()
-    if not any(folder.iterdir()):
-        folder.rmdir()
 
 
 async def _check_free(settings: Settings) -> None:
