@@ -24,22 +24,22 @@ class Lab:
         self.cache = MemoryRouteCache()
         self.backends: dict[tuple[str, str], MemoryBackend] = {}
         tokens = itertools.count(1)
-        parts = dict(
-            catalog=catalog,
-            cache=self.cache,
-            open_backend=self.open_backend,
-            backends=("memory",),
-            default_backend="memory",
-            policy=policy,
-            embedder=no_embedder,
-            clock=self.clock,
-            telemetry=SilentTelemetry(),
-            token=lambda size: f"{next(tokens):0{2 * size}x}",
-            limits=Limits(),
-            request_timeout_s=5.0,
-            search_deadline_s=0.2,
-            close=catalog.aclose,
-        )
+        parts = {
+            "catalog": catalog,
+            "cache": self.cache,
+            "open_backend": self.open_backend,
+            "backends": ("memory",),
+            "default_backend": "memory",
+            "policy": policy,
+            "embedder": no_embedder,
+            "clock": self.clock,
+            "telemetry": SilentTelemetry(),
+            "token": lambda size: f"{next(tokens):0{2 * size}x}",
+            "limits": Limits(),
+            "request_timeout_s": 5.0,
+            "search_deadline_s": 0.2,
+            "close": catalog.aclose,
+        }
         self.cluster = Cluster(Parts(**{**parts, **changes}))
 
     def open_backend(self, index, shard):

@@ -49,7 +49,7 @@ def test_a_good_batch_becomes_float32_and_keeps_its_metadata():
 )
 def test_a_bad_vector_is_refused_with_its_place(values, complaint):
     with pytest.raises(InvalidArgument, match=complaint) as caught:
-        check(records("good") + [Record("bad", values)])
+        check([*records("good"), Record("bad", values)])
     assert caught.value.field.startswith("vectors[1].values")
 
 
