@@ -140,7 +140,7 @@ class MemoryIndex:
         """Exact, by looking at everything."""
         rows = await self._rows("query")
         chosen = [r for r in rows.values() if query.filter is None or matches(query.filter, r.metadata)]
-        scored = sorted(((-score(self._backend.metric, r.values, query.vector), r.id) for r in chosen))
+        scored = sorted((-score(self._backend.metric, r.values, query.vector), r.id) for r in chosen)
         return [
             Hit(
                 key,
