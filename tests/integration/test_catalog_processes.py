@@ -120,7 +120,7 @@ async def test_capacity_holds_when_tenants_are_placed_from_several_processes_at_
 
 
 def test_a_fresh_catalog_may_be_opened_by_several_processes_at_once(url: str) -> None:
-    assert len(set(at_once(OPEN, url, 4))) == 1
+    assert len(set(at_once(OPEN, url, 3))) == 1
 
 
 async def test_what_was_acknowledged_survives_a_kill(url: str) -> None:

