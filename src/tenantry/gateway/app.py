@@ -25,16 +25,23 @@ class Gateway:
         by_path: dict[str, list[Runner]] = {}
         for endpoint in endpoints:
             by_path.setdefault(endpoint.path, []).append(Runner(endpoint, frame))
-        # A path without a parameter is tried before one with a parameter in the same place.
-        table = [Route(path, endpoint=PathEndpoint(runners)) for path, runners in by_path.items()]
+        at = {path: PathEndpoint(runners) for path, runners in by_path.items()}
+        #: Paths without a parameter, such as ``/query``, need no search.
+        self._exact = {path: found for path, found in at.items() if "{" not in path}
+        table = [Route(path, endpoint=found) for path, found in at.items() if path not in self._exact]
         self._router = Router(table, redirect_slashes=False, default=operations.no_such_route)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request; nothing else is spoken here."""
         if scope["type"] != "http":
             return
-        scope["path"] = scope["raw_path"].decode("latin-1")
-        await self._router(scope, receive, send)
+        path = scope["path"] = scope["raw_path"].decode("latin-1")
+        found = self._exact.get(path)
+        if found is None:
+            await self._router(scope, receive, send)
+            return
+        scope["path_params"] = {}
+        await found(scope, receive, send)
 
 
 def build_app(

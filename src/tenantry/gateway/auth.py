@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -42,7 +42,7 @@ class Authenticator:
         self._admin_key = admin_key.encode() if admin_key else None
         self.open_access = open_access
 
-    async def principal(self, headers: Sequence[tuple[bytes, bytes]]) -> Principal:
+    async def principal(self, headers: Mapping[bytes, bytes]) -> Principal:
         """Raises Unauthenticated; PermissionDenied for a web page's request to an open gateway."""
         presented = _presented(headers)
         if self.open_access:
@@ -58,10 +58,10 @@ class Authenticator:
             return ADMIN
         return Principal(admin=False, index=key.index, tenant=key.tenant)
 
-    def _check_local(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    def _check_local(self, headers: Mapping[bytes, bytes]) -> None:
         """An open gateway must not be a web page's way in: no foreign origin, no rebound host name."""
-        found = dict(headers)
-        host, origin = found.get(b"host", b"").decode("latin-1"), found.get(b"origin", b"").decode("latin-1")
+        host = headers.get(b"host", b"").decode("latin-1")
+        origin = headers.get(b"origin", b"").decode("latin-1")
         try:
             name, origin_host = urlsplit("//" + host).hostname or "", urlsplit(origin).netloc
         except ValueError:
@@ -72,17 +72,12 @@ class Authenticator:
             raise PermissionDenied("without an API key configured, requests of other web pages are refused")
 
 
-def _presented(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+def _presented(headers: Mapping[bytes, bytes]) -> bytes:
     """The key that came along, empty for none; ``Api-Key`` goes before ``Authorization``."""
-    bearer = b""
-    for name, value in headers:
-        if name == b"api-key":
-            return value.strip()
-        if name == b"authorization":
-            scheme, _, credentials = value.partition(b" ")
-            if scheme.lower() == b"bearer":
-                bearer = credentials.strip()
-    return bearer
+    if b"api-key" in headers:
+        return headers[b"api-key"].strip()
+    scheme, _, credentials = headers.get(b"authorization", b"").partition(b" ")
+    return credentials.strip() if scheme.lower() == b"bearer" else b""
 
 
 def is_loopback(host: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
 
@@ -15,7 +16,15 @@ from starlette.types import Receive, Scope, Send
 from tenantry.cluster import Cluster
 from tenantry.errors import Bug, DeadlineExceeded, PermissionDenied, TenantryError, Unavailable
 from tenantry.gateway.auth import ADMIN, NOBODY, Authenticator, Principal
-from tenantry.gateway.body import Disconnected, check_media_type, decode_json, decode_query, decode_segment, read_body
+from tenantry.gateway.body import (
+    JSON,
+    Disconnected,
+    check_media_type,
+    decode_json,
+    decode_query,
+    decode_segment,
+    read_body,
+)
 from tenantry.gateway.errors import BodyTooLarge, MethodNotAllowed, respelled, retry_after
 from tenantry.gateway.table import Access, Answer, Call, Endpoint, Face
 from tenantry.model.topology import DEFAULT_INDEX
@@ -24,7 +33,6 @@ from tenantry.telemetry.prometheus import PrometheusTelemetry
 #: How many times longer a `patient` operation may take than others.
 PATIENCE = 20
 OUR_FAULT = 500
-JSON = b"application/json"
 
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger("tenantry.gateway")
@@ -77,7 +85,8 @@ class Runner:
         """Answer one request; never raises but for cancellation."""
         frame, endpoint = self._frame, self.endpoint
         started = perf_counter()
-        request_id = request_id_of(scope["headers"])
+        headers = dict(scope["headers"])
+        request_id = request_id_of(headers)
         if frame.in_hand >= frame.max_concurrent and not endpoint.unlimited:
             busy = Unavailable(f"the gateway serves {frame.max_concurrent} requests already; try again")
             status = await send_error(send, endpoint.face, busy, request_id)
@@ -85,19 +94,21 @@ class Runner:
             return
         frame.in_hand += 1
         try:
-            status = await self._answer(scope, receive, send, request_id)
+            status = await self._answer(scope, headers, receive, send, request_id)
         except Disconnected:
             status = 499  # nobody is left to read an answer
         finally:
             frame.in_hand -= 1
         self._measure(status, started)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> int:
+    async def _answer(
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send, request_id: str
+    ) -> int:
         endpoint = self.endpoint
         try:
             try:
                 async with asyncio.timeout(self._limit_s):
-                    body, status, media_type, headers = await self._run(scope, receive, request_id)
+                    body, status, media_type, extra = await self._run(scope, headers, receive, request_id)
             except TimeoutError as late:
                 raise DeadlineExceeded(f"the request took over {self._limit_s:g} s") from late
         except TenantryError as error:
@@ -109,14 +120,13 @@ class Runner:
         except Exception as error:
             _log.error("unexpected failure", request_id=request_id, route=endpoint.path, exc_info=error)
             return await send_error(send, endpoint.face, Bug("unexpected"), request_id)
-        await send_body(send, status, body, media_type, request_id, headers)
+        await send_body(send, status, body, media_type, request_id, extra)
         return status
 
     async def _run(
-        self, scope: Scope, receive: Receive, request_id: str
+        self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, request_id: str
     ) -> tuple[bytes, int, bytes, list[tuple[bytes, bytes]]]:
         frame, endpoint = self._frame, self.endpoint
-        headers = scope["headers"]
         path = {name: decode_segment(raw, name) for name, raw in scope["path_params"].items()}
         who = NOBODY
         if endpoint.access is not Access.PUBLIC:
@@ -129,7 +139,8 @@ class Runner:
             given = decode_json(self._decoder, await read_body(scope, receive, self._body_most))
         elif endpoint.query is not None:
             given = decode_query(endpoint.query, scope["query_string"])
-        version, base_url = context_of(scope, frame.public_url)
+        version = headers.get(b"x-pinecone-api-version", b"").decode("latin-1")
+        base_url = frame.public_url or f"{scope['scheme']}://{headers.get(b'host', b'').decode('latin-1')}"
         call = Call(frame.cluster, who, path, request_id, version, base_url, frame.lsn)
         result = await endpoint.handle(call, given)
         if result is None:
@@ -159,7 +170,7 @@ class PathEndpoint:
         runner = self._by_method.get(scope["method"])
         if runner is None:
             wrong = MethodNotAllowed(scope["method"], sorted(self._by_method))
-            await send_error(send, self._face, wrong, request_id_of(scope["headers"]))
+            await send_error(send, self._face, wrong, request_id_of(dict(scope["headers"])))
             return
         await runner(scope, receive, send)
 
@@ -176,24 +187,11 @@ def check_access(access: Access, who: Principal, path: dict[str, str]) -> None:
     raise PermissionDenied("this API key reaches only the data of the tenant that it is bound to")
 
 
-def context_of(scope: Scope, public_url: str | None) -> tuple[str, str]:
-    """Pinecone's API version as sent, and the URL under which the client reached us."""
-    version, host = "", b""
-    for name, value in scope["headers"]:
-        if name == b"x-pinecone-api-version":
-            version = value.decode("latin-1")
-        elif name == b"host":
-            host = value
-    if public_url is not None:
-        return version, public_url
-    return version, f"{scope['scheme']}://{host.decode('latin-1')}"
-
-
-def request_id_of(headers: list[tuple[bytes, bytes]]) -> str:
+def request_id_of(headers: Mapping[bytes, bytes]) -> str:
     """The client's own ``X-Request-Id`` when it is harmless, else a new one."""
-    for name, value in headers:
-        if name == b"x-request-id" and _GIVEN_ID.fullmatch(value):
-            return value.decode("ascii")
+    given = headers.get(b"x-request-id")
+    if given is not None and _GIVEN_ID.fullmatch(given):
+        return given.decode("ascii")
     return os.urandom(8).hex()
 
 

@@ -89,7 +89,7 @@ async def no_such_route(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer for a path that no operation has."""
     face = FACE if scope["path"].startswith("/v1") else DATA
     wrong = NoSuchRoute(f"there is no operation at {scope['path'][:200]}; see /v1/openapi.json")
-    await send_error(send, face, wrong, request_id_of(scope["headers"]))
+    await send_error(send, face, wrong, request_id_of(dict(scope["headers"])))
 
 
 async def _alive(call: Call, _: None) -> Health:

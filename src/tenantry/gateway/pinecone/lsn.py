@@ -17,19 +17,19 @@ READ_HEADER = b"x-pinecone-max-indexed-lsn"
 
 async def mark_write(call: Call, tenant: str) -> None:
     """Call once the write is acknowledged."""
-    if await _fresh(call, tenant):
-        call.headers.append((WRITE_HEADER, str(call.lsn()).encode()))
+    await _mark(call, tenant, WRITE_HEADER, call.lsn())
 
 
 async def mark_read(call: Call, tenant: str, started: int) -> None:
     """Call with the `Call.lsn` of the moment before the read."""
-    if await _fresh(call, tenant):
-        call.headers.append((READ_HEADER, str(started).encode()))
+    await _mark(call, tenant, READ_HEADER, started)
 
 
-async def _fresh(call: Call, tenant: str) -> bool:
+async def _mark(call: Call, tenant: str, header: bytes, number: int) -> None:
     router = call.cluster.router
     route = router.resolver.cached(call.index, tenant)
     if route is None:
-        return False
-    return (await router.pool.backend(call.index, route.place.shard)).features.read_your_writes
+        return
+    backend = await router.pool.backend(call.index, route.place.shard)
+    if backend.features.read_your_writes:
+        call.headers.append((header, str(number).encode()))
