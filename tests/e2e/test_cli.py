@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from tenantry.cli.main import run as run_program
 
@@ -63,7 +64,7 @@ def spawn(tmp_path: Path, environment: dict[str, str]) -> Run:
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
     """Run the program in an empty folder, in this process: the same, but for a second of imports each time."""
     for name in [name for name in os.environ if name.startswith("TENANTRY_")]:
         monkeypatch.delenv(name)
@@ -80,7 +81,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         assert "Traceback" not in said.err
         return Done(code, said.out, said.err)
 
-    return call
+    yield call
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -219,10 +219,12 @@ def _converse(
         async with open_api(choose_target(data, url, key)) as api:
             await function(Session(api, Output(as_json), index), **given)
 
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        # asyncio's own handler only cancels, which does not end a read of stdin that waits.
-        signal.signal(signal.SIGINT, _interrupt)
-    asyncio.run(ask())
+    # asyncio's own handler only cancels, which does not end a read of stdin that waits.
+    before = signal.signal(signal.SIGINT, _interrupt)
+    try:
+        asyncio.run(ask())
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -7,7 +7,6 @@ and shell completion answer at once.
 from __future__ import annotations
 
 import sys
-from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +14,7 @@ from typer.core import TyperGroup
 
 from tenantry.cli import documents, indexes, keys, maintenance, records, setup, shards, tenants
 from tenantry.cli.command import PROGRAM, Json, epilog, help_when_alone, local_command
+from tenantry.cli.demo import demo
 from tenantry.cli.failures import ExitCode, Failure
 from tenantry.version import __version__
 
@@ -59,7 +59,7 @@ def build() -> typer.Typer:
     )
     app.callback()(root)
     setup.register(app)
-    _add_demo(app)
+    local_command(app, "demo", examples=["tenantry demo", "tenantry demo --small --data DIR"], panel=setup.GROUP)(demo)
     work = "Clusters, shards and tenants"
     for group in (indexes.app, shards.app, tenants.app, keys.app):
         app.add_typer(group, rich_help_panel=work)
@@ -99,15 +99,6 @@ def completion(
     if shell not in SHELLS:
         raise Failure(f"no completion for {shell!r}", "there is one for " + ", ".join(SHELLS), ExitCode.USAGE)
     print(get_completion_script(prog_name=PROGRAM, complete_var=f"_{PROGRAM.upper()}_COMPLETE", shell=shell))  # noqa: T201
-
-
-def _add_demo(app: typer.Typer) -> None:
-    if find_spec("tenantry.cli.demo") is None:
-        return
-    from tenantry.cli.demo import demo
-
-    examples = ["tenantry demo", "tenantry demo --small --data DIR"]
-    local_command(app, "demo", examples=examples, panel=setup.GROUP)(demo)
 
 
 def main() -> None:
