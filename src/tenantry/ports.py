@@ -14,6 +14,7 @@ import msgspec
 from tenantry.model.keys import ApiKey
 from tenantry.model.records import Hit, IdPage, NamespaceStats, Page, Query, Record, Selector, Update, Vector
 from tenantry.model.topology import (
+    Claim,
     ClusterView,
     LogicalIndex,
     Route,
@@ -151,7 +152,8 @@ class TenantCatalog(Protocol):
 
         Raises:
             AlreadyExists: a live tenant of that name is there.
-            Conflict: the shard is full, not active, dedicated to another or gone: look again, choose again.
+            Conflict: the shard is full (of tenants, or of what they are expected to hold), not active, dedicated
+                to another or gone: look again, choose again.
         """
 
     async def get(self, index: str, name: str) -> Tenant:
@@ -164,14 +166,15 @@ class TenantCatalog(Protocol):
 
     async def set_state(self, index: str, name: str, state: TenantState, expected_epoch: int) -> Tenant:
         """Compare-and-set on the epoch; DELETED also frees the tenant's room on its shard.
-        Raises NotFound, Conflict."""
+        Raises NotFound; Conflict; Refused when a tenant's life does not go that way."""
 
     async def set_route(self, index: str, name: str, route: Route, expected_epoch: int) -> Tenant:
         """Compare-and-set of the whole route; its epoch must be ``expected_epoch + 1``.
-        Raises NotFound, Conflict."""
+        Raises InvalidArgument (another epoch), NotFound, Refused; Conflict when the tenant has another epoch, or a
+        shard newly named is gone, retired or somebody else's."""
 
-    async def dedicated(self, index: str) -> dict[str, str]:
-        """Shard name to the tenant that has it for itself."""
+    async def claims(self, index: str) -> dict[str, Claim]:
+        """Shard name to what is spoken for on it; shards without a claim are left out."""
 
 
 class KeyCatalog(Protocol):

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tenantry.errors import CapacityExceeded
-from tenantry.model.topology import ClusterView, Shard, ShardState, ShardView, TenantSpec
+from tenantry.model.topology import Claim, ClusterView, Shard, ShardState, ShardView, TenantSpec
 from tenantry.placement import POLICIES, Rendezvous, Ring, eligible, policy
 
 PLAIN = TenantSpec()
@@ -151,7 +151,7 @@ def test_least_loaded_evens_out_uneven_tenants() -> None:
 
 PROBE = """
 import json, sys
-from tenantry.model.topology import ClusterView, Shard, ShardView, TenantSpec
+from tenantry.model.topology import Claim, ClusterView, Shard, ShardView, TenantSpec
 from tenantry.placement import POLICIES, policy
 view = ClusterView("docs", tuple(
     ShardView(Shard("docs", name, "embedded", weight=1.0 + i % 3, tenants=i)) for i, name in enumerate("ab😀défghij")
@@ -193,7 +193,12 @@ a_shard = st.builds(
     tenants=st.integers(0, 8),
 )
 a_view = st.lists(
-    st.builds(ShardView, shard=a_shard, vectors=st.integers(0, 80), dedicated_to=st.sampled_from([None, None, "x"])),
+    st.builds(
+        ShardView,
+        shard=a_shard,
+        vectors=st.integers(0, 80),
+        claim=st.builds(Claim, st.sampled_from([None, None, "x"]), st.integers(0, 80)),
+    ),
     max_size=12,
     unique_by=lambda each: each.shard.name,
 ).map(lambda shards: ClusterView("docs", tuple(sorted(shards, key=lambda each: each.shard.name))))

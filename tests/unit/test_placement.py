@@ -6,7 +6,7 @@ import mmh3
 import pytest
 
 from tenantry.errors import CapacityExceeded, InvalidArgument
-from tenantry.model.topology import ClusterView, Shard, ShardState, ShardView, TenantSpec
+from tenantry.model.topology import Claim, ClusterView, Shard, ShardState, ShardView, TenantSpec
 from tenantry.placement import POLICIES, Ring, eligible, policy
 from tenantry.placement.hashing import hash128
 
@@ -14,7 +14,7 @@ PLAIN = TenantSpec()
 
 
 def shard(name: str, vectors: int = 0, dedicated_to: str | None = None, **fields: object) -> ShardView:
-    return ShardView(Shard("docs", name, "embedded", **fields), vectors, dedicated_to)  # type: ignore[arg-type]
+    return ShardView(Shard("docs", name, "embedded", **fields), vectors, Claim(dedicated_to))  # type: ignore[arg-type]
 
 
 def view(*shards: ShardView) -> ClusterView:

@@ -151,6 +151,7 @@ def tenant_values(tenant: Tenant) -> dict[str, Any]:
             "other_namespace": route.other.namespace if route.other else None,
             "state": route.state.value,
             "spec": encode(tenant.spec),
+            "expected_vectors": tenant.spec.expected_vectors,
             "generation": tenant.generation,
             "created_at": tenant.created_at,
         }

@@ -74,6 +74,7 @@ tenants = sa.Table(
     sa.Column("other_namespace", sa.Text),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("spec", sa.Text, nullable=False),
+    sa.Column("expected_vectors", sa.BigInteger, nullable=False),
     sa.Column("generation", sa.BigInteger, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Index(None, "index_name", "shard", "name"),

@@ -22,6 +22,7 @@ from tenantry.catalogs import rows, schema
 from tenantry.catalogs.store import Store
 from tenantry.errors import AlreadyExists, Conflict, InvalidArgument, NotFound, Refused
 from tenantry.model.topology import (
+    Claim,
     Place,
     Route,
     ShardState,
@@ -141,12 +142,16 @@ class SqlTenants:
             old = await self._expect(connection, index, name, expected_epoch)
             return await self._change(connection, old, route)
 
-    async def dedicated(self, index: str) -> dict[str, str]:
-        """Shard name to the tenant that has it for itself."""
-        query = sa.select(_s.c.name, _s.c.dedicated_to).where(_s.c.index_name == index, _s.c.dedicated_to.is_not(None))
+    async def claims(self, index: str) -> dict[str, Claim]:
+        """What is spoken for on each shard, besides what it holds; shards without a claim are left out."""
+        planned = _planned(index).group_by(_t.c.shard).add_columns(_t.c.shard).where(_t.c.expected_vectors > 0)
+        owned = sa.select(_s.c.name, _s.c.dedicated_to).where(_s.c.index_name == index, _s.c.dedicated_to.is_not(None))
         async with self._store.read() as connection:
-            found = (await connection.execute(query.order_by(_s.c.name))).all()
-        return {shard: tenant for shard, tenant in found}  # noqa: C416  # a Row is not a pair to the type checker
+            expected = {row.shard: int(row[0]) for row in await connection.execute(planned)}
+            owners: dict[str, str] = {row.name: row.dedicated_to for row in await connection.execute(owned)}
+        return {
+            shard: Claim(owners.get(shard), expected.get(shard, 0)) for shard in sorted(expected.keys() | owners.keys())
+        }
 
     # ---------------------------------------------------------------------- inside a transaction
 
@@ -189,6 +194,11 @@ class SqlTenants:
             _s.c.name == shard,
             _s.c.state == ShardState.ACTIVE.value,
             sa.or_(_s.c.max_tenants.is_(None), _s.c.tenants < _s.c.max_tenants),
+            # The tenant's own row is written already, so its plan is among those summed here.
+            sa.or_(
+                _s.c.max_vectors.is_(None),
+                _planned(tenant.index).where(_t.c.shard == shard).scalar_subquery() <= _s.c.max_vectors,
+            ),
             _s.c.dedicated_to.is_(None),
         )
         if tenant.spec.dedicated:
@@ -210,7 +220,11 @@ class SqlTenants:
             return f"shard {shard!r} is dedicated to tenant {row.dedicated_to!r}"
         if tenant.spec.dedicated and row.tenants:
             return f"shard {shard!r} holds {row.tenants} tenants, so it cannot be dedicated to {tenant.name!r}"
-        return f"shard {shard!r} is full: {row.tenants} of {row.max_tenants} tenants"
+        if row.max_tenants is not None and row.tenants >= row.max_tenants:
+            return f"shard {shard!r} is full: {row.tenants} of {row.max_tenants} tenants"
+        return (
+            f"shard {shard!r} has no room for what its tenants are expected to hold: at most {row.max_vectors} vectors"
+        )
 
     async def _follow(self, connection: AsyncConnection, shard: str, old: Tenant, new: Tenant) -> None:
         """Make the counts of one shard follow a change of route."""
@@ -257,6 +271,12 @@ def generation_of(tenant: str, namespace: str) -> int:
     if namespace.startswith(f"{tenant}~") and digits.isascii() and digits.isdigit():
         return int(digits)
     return 0
+
+
+def _planned(index: str) -> sa.Select[Any]:
+    """The vectors that live tenants are expected to hold, summed."""
+    total = sa.func.coalesce(sa.func.sum(_t.c.expected_vectors), 0)
+    return sa.select(total).where(_t.c.index_name == index, _LIVE)
 
 
 def _places(route: Route) -> tuple[Place, ...]:

@@ -79,10 +79,10 @@ class Cluster:
         self.router = Router(resolver, pool, limits, clock, parts.telemetry, parts.request_timeout_s)
         self.scatter = Scatter(catalog, self.router, clock, parts.telemetry, parts.search_deadline_s)
         self.documents = DocumentStore(catalog, self.router, self.scatter, parts.embedder)
-        self.shards = ShardAdmin(catalog, pool, parts.default_backend, parts.backends)
-        self.indexes = IndexAdmin(catalog, pool, resolver, self.shards, parts.policy, parts.embedder, clock)
-        self.tenants = TenantAdmin(catalog, pool, resolver)
         self.keys = KeyAdmin(catalog, clock, parts.token)
+        self.shards = ShardAdmin(catalog, pool, parts.default_backend, parts.backends)
+        self.indexes = IndexAdmin(catalog, pool, resolver, self.shards, parts.policy, parts.embedder, clock, self.keys)
+        self.tenants = TenantAdmin(catalog, pool, resolver, self.keys)
         self._verifier = RoutingVerifier(catalog, cache, pool, resolver)
 
     def tenant(self, name: str, index: str = DEFAULT_INDEX) -> TenantHandle:

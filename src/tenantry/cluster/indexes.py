@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from tenantry.cluster.keys import KeyAdmin
 from tenantry.cluster.shards import ShardAdmin
 from tenantry.errors import InvalidArgument, Refused
 from tenantry.model.limits import MAX_DIMENSION, check_count, check_index_name
@@ -32,6 +33,7 @@ class IndexAdmin:
         policy: Callable[[str], PlacementPolicy],
         embedder: Callable[[str], Embedder],
         clock: Clock,
+        keys: KeyAdmin,
     ) -> None:
         self._catalog = catalog
         self._pool = pool
@@ -40,6 +42,7 @@ class IndexAdmin:
         self._policy = policy
         self._embedder = embedder
         self._clock = clock
+        self._keys = keys
 
     async def create(
         self,
@@ -110,13 +113,14 @@ class IndexAdmin:
         return changed
 
     async def delete(self, name: str) -> None:
-        """Delete an index with all its tenants and their data; repeatable after a crash.
+        """Delete an index with all its tenants, their data and keys; repeatable after a crash.
 
         Raises NotFound; Refused while deletion protection is on.
         """
         index = await self._catalog.indexes.get(name)
         if index.deletion_protection:
             raise Refused(f"index {name!r} is protected from deletion; switch deletion_protection off first")
+        await self._keys.revoke_all(name)
         while page := await self._catalog.tenants.list(name, None, 1_000):
             for tenant in page:
                 await self._resolver.delete(name, tenant.name)

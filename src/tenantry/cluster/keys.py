@@ -70,6 +70,13 @@ class KeyAdmin:
         await self._catalog.keys.revoke(id, self._clock.now())
         self._recent.pop(id, None)
 
+    async def revoke_all(self, index: str, tenant: str | None = None) -> None:
+        """Make all keys of a tenant, or of all tenants of an index, useless: what is later made under the name is
+        somebody else's."""
+        for key in await self._catalog.keys.list(index, tenant):
+            if key.revoked_at is None:
+                await self.revoke(key.id)
+
     async def any_exist(self) -> bool:
         """Whether any usable key is stored."""
         now = self._clock.now()

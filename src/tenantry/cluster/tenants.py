@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tenantry.cluster.keys import KeyAdmin
 from tenantry.errors import InvalidArgument, Refused, TenantryError
 from tenantry.model.limits import check_count
 from tenantry.model.topology import DEFAULT_INDEX, Tenant, TenantSpec, TenantState
@@ -26,10 +27,11 @@ class TenantStatus(msgspec.Struct, frozen=True):
 class TenantAdmin:
     """Operations on tenants of any logical index."""
 
-    def __init__(self, catalog: Catalog, pool: ShardPool, resolver: Resolver) -> None:
+    def __init__(self, catalog: Catalog, pool: ShardPool, resolver: Resolver, keys: KeyAdmin) -> None:
         self._catalog = catalog
         self._pool = pool
         self._resolver = resolver
+        self._keys = keys
 
     async def create(self, name: str, index: str = DEFAULT_INDEX, spec: TenantSpec | None = None) -> Tenant:
         """Place a new tenant. Raises InvalidArgument, NotFound (index), AlreadyExists, CapacityExceeded."""
@@ -67,7 +69,9 @@ class TenantAdmin:
         return await self._switch(index, name, TenantState.ACTIVE)
 
     async def delete(self, name: str, index: str = DEFAULT_INDEX) -> None:
-        """Delete a tenant and its data. Raises NotFound."""
+        """Delete a tenant and its data, and revoke its keys. Raises NotFound."""
+        await self._catalog.tenants.get(index, name)
+        await self._keys.revoke_all(index, name)
         await self._resolver.delete(index, name)
 
     async def rename(self, name: str, new_name: str, index: str = DEFAULT_INDEX) -> None:

@@ -157,15 +157,29 @@ class LogicalIndex(msgspec.Struct, frozen=True):
     created_at: float = 0.0
 
 
-class ShardView(msgspec.Struct, frozen=True):
-    """A shard as placement sees it: its limits and what it holds at this moment.
+class Claim(msgspec.Struct, frozen=True):
+    """What is spoken for on a shard, besides what it holds.
 
-    ``dedicated_to`` names the tenant that has the shard for itself, if one has.
+    Attributes:
+        dedicated_to: the tenant that has the shard for itself, if one has.
+        expected_vectors: sum of what its tenants are expected to hold.
     """
+
+    dedicated_to: str | None = None
+    expected_vectors: int = 0
+
+
+class ShardView(msgspec.Struct, frozen=True):
+    """A shard as placement sees it: its limits, what it holds at this moment, and what is spoken for."""
 
     shard: Shard
     vectors: int = 0
-    dedicated_to: str | None = None
+    claim: Claim = Claim()
+
+    @property
+    def load(self) -> int:
+        """Vectors to count with: those that are there, or those that are planned, whichever is more."""
+        return max(self.vectors, self.claim.expected_vectors)
 
 
 class ClusterView(msgspec.Struct, frozen=True):

@@ -55,13 +55,13 @@ def rule_against(spec: TenantSpec, candidate: ShardView) -> Rule | None:
         return Rule.REGION
     if spec.tier is not None and spec.tier != shard.tier:
         return Rule.TIER
-    if candidate.dedicated_to is not None:
+    if candidate.claim.dedicated_to is not None:
         return Rule.DEDICATED
     if spec.dedicated and shard.tenants:
         return Rule.OCCUPIED
     if shard.max_tenants is not None and shard.tenants >= shard.max_tenants:
         return Rule.TENANTS
-    if shard.max_vectors is not None and candidate.vectors + _room(spec) > shard.max_vectors:
+    if shard.max_vectors is not None and candidate.load + _room(spec) > shard.max_vectors:
         return Rule.VECTORS
     return None
 

@@ -7,7 +7,7 @@ from tenantry.placement.eligible import candidates
 
 
 class LeastLoaded:
-    """The eligible shard that would hold the fewest vectors for its weight, this tenant's planned ones included;
+    """The eligible shard that would have the fewest vectors for its weight, planned ones included;
     among equals the fewest tenants for its weight, then the first by name.
 
     Follows the loads as the view has them: tenants of very uneven sizes spread well, at the price that the same
@@ -20,7 +20,7 @@ class LeastLoaded:
         """Name of the chosen shard. Raises CapacityExceeded when no shard is eligible."""
         return min(
             (
-                (each.vectors + spec.expected_vectors) / each.shard.weight,
+                (each.load + spec.expected_vectors) / each.shard.weight,
                 (each.shard.tenants + 1) / each.shard.weight,
                 each.shard.name,
             )

@@ -7,7 +7,17 @@ from collections.abc import Callable
 
 from tenantry.errors import AlreadyExists, Bug, CapacityExceeded, Conflict, NotFound, Refused
 from tenantry.model.limits import Limits, check_tenant_name
-from tenantry.model.topology import ClusterView, Mode, Route, ShardState, ShardView, Tenant, TenantSpec, TenantState
+from tenantry.model.topology import (
+    Claim,
+    ClusterView,
+    Mode,
+    Route,
+    ShardState,
+    ShardView,
+    Tenant,
+    TenantSpec,
+    TenantState,
+)
 from tenantry.ports import Catalog, Clock, PlacementPolicy, RouteCache, Telemetry
 from tenantry.router.shards import ShardPool
 
@@ -110,14 +120,14 @@ class Resolver:
 
     async def view(self, index: str) -> ClusterView:
         """The shards of an index as placement sees them, from the catalog and the backends' own counts."""
-        dedicated = await self._catalog.tenants.dedicated(index)
+        claims = await self._catalog.tenants.claims(index)
         views = []
         for shard in await self._catalog.shards.list(index):
             vectors = 0
             if shard.state is ShardState.ACTIVE:
                 backend = await self._pool.backend(index, shard.name)
                 vectors = (await backend.stats()).vectors
-            views.append(ShardView(shard, vectors, dedicated.get(shard.name)))
+            views.append(ShardView(shard, vectors, claims.get(shard.name, Claim())))
         return ClusterView(index, tuple(views))
 
     async def delete(self, index: str, tenant: str) -> None:

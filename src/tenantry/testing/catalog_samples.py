@@ -53,6 +53,12 @@ async def counts(catalog: Catalog, index: str = INDEX) -> dict[str, int]:
     return said
 
 
+async def owners(catalog: Catalog) -> dict[str, str]:
+    """Shard name to the tenant that has it for itself."""
+    claims = await catalog.tenants.claims(INDEX)
+    return {shard: claim.dedicated_to for shard, claim in claims.items() if claim.dedicated_to is not None}
+
+
 async def outcomes(calls: Iterable[Awaitable[object]]) -> tuple[int, list[type[BaseException]]]:
     """How many of the calls, run at once, succeeded; and what the others raised."""
     done = await asyncio.gather(*calls, return_exceptions=True)

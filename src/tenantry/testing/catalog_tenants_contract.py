@@ -21,6 +21,7 @@ from tenantry.testing.catalog_samples import (
     buried,
     counts,
     outcomes,
+    owners,
     placed,
     prepared,
     rerouted,
@@ -41,6 +42,23 @@ class PlaceContract:
             await catalog.tenants.get(INDEX, "T")
         with pytest.raises(NotFound):
             await catalog.tenants.get("other", "t")
+
+    async def test_what_tenants_are_expected_to_hold_is_spoken_for(self, catalog: Catalog) -> None:
+        await prepared(catalog)
+        shard = msgspec.structs.replace((await catalog.shards.list(INDEX))[0], max_vectors=1_000)
+        await catalog.shards.update(shard)
+        await placed(catalog, "a", spec=TenantSpec(expected_vectors=600))
+        with pytest.raises(Conflict, match="at most 1000 vectors"):
+            await placed(catalog, "b", spec=TenantSpec(expected_vectors=401))
+        with pytest.raises(NotFound):
+            await catalog.tenants.get(INDEX, "b")
+        tenant = await placed(catalog, "b", spec=TenantSpec(expected_vectors=400))
+        await placed(catalog, "c")
+        assert {name: claim.expected_vectors for name, claim in (await catalog.tenants.claims(INDEX)).items()} == {
+            "s0": 1_000
+        }
+        await buried(catalog, tenant)
+        assert (await catalog.tenants.claims(INDEX))["s0"].expected_vectors == 600
 
     async def test_a_name_is_taken_while_it_lives(self, catalog: Catalog) -> None:
         await prepared(catalog)
@@ -77,12 +95,12 @@ class PlaceContract:
         with pytest.raises(Conflict, match="cannot be dedicated"):
             await placed(catalog, "alone", "s0", DEDICATED)
         alone = await placed(catalog, "alone", "s1", DEDICATED)
-        assert await catalog.tenants.dedicated(INDEX) == {"s1": "alone"}
+        assert await owners(catalog) == {"s1": "alone"}
         for spec in (PLAIN, DEDICATED):
             with pytest.raises(Conflict, match="dedicated to tenant 'alone'"):
                 await placed(catalog, "late", "s1", spec)
         await buried(catalog, alone)
-        assert await catalog.tenants.dedicated(INDEX) == {}
+        assert await owners(catalog) == {}
         await placed(catalog, "late", "s1")
 
     async def test_a_tombstone_is_revived_one_epoch_and_generation_on(self, catalog: Catalog) -> None:
@@ -231,12 +249,12 @@ class RouteContract:
         with pytest.raises(Conflict, match="dedicated"):
             await rerouted(catalog, plain, Place("s0", "plain~2"))
         alone = await rerouted(catalog, alone, source, other=target)
-        assert await catalog.tenants.dedicated(INDEX) == {"s0": "alone", "s1": "alone"}
+        assert await owners(catalog) == {"s0": "alone", "s1": "alone"}
         alone = await rerouted(catalog, alone, target, other=source)
         with pytest.raises(Conflict):
             await placed(catalog, "late", "s0")  # it may yet roll back to there
         alone = await rerouted(catalog, alone, target)
-        assert await catalog.tenants.dedicated(INDEX) == {"s1": "alone"}
+        assert await owners(catalog) == {"s1": "alone"}
         assert await counts(catalog) == {"s0": 0, "s1": 1, "s2": 0, "s3": 1}
 
     async def test_of_changes_at_one_epoch_one_wins(self, catalog: Catalog) -> None:
@@ -272,7 +290,7 @@ class RouteContract:
             highest[name] = changed.route.epoch
             await counts(catalog)
             dedicated = {tenant.name for tenant in await catalog.tenants.list(INDEX) if tenant.spec.dedicated}
-            assert set((await catalog.tenants.dedicated(INDEX)).values()) == dedicated
+            assert set((await owners(catalog)).values()) == dedicated
         assert happened > 30
 
 
@@ -326,7 +344,7 @@ class ListContract:
         await placed(catalog, "t")
         twin = await catalog.tenants.place("other", "t", DEDICATED, "s0", 0.0)
         assert await catalog.tenants.list("other") == [twin]
-        assert await catalog.tenants.dedicated(INDEX) == {}
+        assert await owners(catalog) == {}
         await buried(catalog, twin)
         assert (await counts(catalog), await counts(catalog, "other")) == ({"s0": 1}, {"s0": 0})
 

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from tenantry.errors import AlreadyExists, InvalidArgument, NotFound, Refused, Unauthenticated
+from tenantry.errors import AlreadyExists, CapacityExceeded, InvalidArgument, NotFound, Refused, Unauthenticated
 from tenantry.model.topology import Place, Route, TenantSpec
 
 
@@ -141,3 +141,28 @@ async def test_verify_routing_can_look_without_touching(lab):
     [problem] = (await lab.cluster.verify_routing(heal=False)).problems
     assert (problem.kind, problem.healed) == ("stale-cache", False)
     assert lab.cache.get("default", "a") == stale
+
+
+async def test_keys_end_with_what_they_reach(lab):
+    _, secret = await lab.cluster.keys.create("acme")
+    _, other = await lab.cluster.keys.create("globex")
+    await lab.cluster.tenants.create("acme")
+    await lab.cluster.tenants.delete("acme")
+    await lab.cluster.tenants.create("acme")
+    with pytest.raises(Unauthenticated):
+        await lab.cluster.keys.authenticate(secret)
+    assert (await lab.cluster.keys.authenticate(other)).tenant == "globex"
+    await lab.cluster.indexes.delete("default")
+    lab.clock.advance(2)
+    with pytest.raises(Unauthenticated):
+        await lab.cluster.keys.authenticate(other)
+
+
+async def test_planned_vectors_count_against_a_shard(lab):
+    for number in range(3):
+        await lab.cluster.shards.update(f"shard-{number}", max_vectors=100)
+    for i in range(3):
+        await lab.cluster.tenants.create(f"t{i}", spec=TenantSpec(expected_vectors=60))
+    assert [status.shard.tenants for status in await lab.cluster.shards.list()] == [1, 1, 1]
+    with pytest.raises(CapacityExceeded, match="60 more vectors"):
+        await lab.cluster.tenants.create("t9", spec=TenantSpec(expected_vectors=60))

@@ -58,6 +58,7 @@ def upgrade() -> None:
         sa.Column("other_namespace", sa.Text()),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("spec", sa.Text(), nullable=False),
+        sa.Column("expected_vectors", sa.BigInteger(), nullable=False),
         sa.Column("generation", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("index_name", "name", name=op.f("pk_tenantry_tenants")),
