@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import traceback
 from collections.abc import Mapping
 from time import perf_counter
 from typing import Any
@@ -113,12 +114,12 @@ class Runner:
                 raise DeadlineExceeded(f"the request took over {self._limit_s:g} s") from late
         except TenantryError as error:
             if not isinstance(error, Unavailable) and _is_ours(endpoint.face, error, request_id):
-                _log.error("request failed", request_id=request_id, route=endpoint.path, exc_info=error)
+                _report("request failed", error, request_id, endpoint)
             return await send_error(send, endpoint.face, error, request_id)
         except Disconnected:
             raise
         except Exception as error:
-            _log.error("unexpected failure", request_id=request_id, route=endpoint.path, exc_info=error)
+            _report("unexpected failure", error, request_id, endpoint)
             return await send_error(send, endpoint.face, Bug("unexpected"), request_id)
         await send_body(send, status, body, media_type, request_id, extra)
         return status
@@ -227,6 +228,12 @@ async def send_body(
         head.append((b"content-type", media_type))
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})
+
+
+def _report(event: str, error: Exception, request_id: str, endpoint: Endpoint) -> None:
+    """Into the log, with a plain traceback: renderers that show local variables would show keys and vectors."""
+    text = "".join(traceback.format_exception(error))
+    _log.error(event, request_id=request_id, method=endpoint.method, route=endpoint.path, traceback=text)
 
 
 def _is_ours(face: Face, error: TenantryError, request_id: str) -> bool:
