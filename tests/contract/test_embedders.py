@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -217,8 +218,9 @@ class TestOpenAI:
 
     async def test_a_server_that_stays_broken_is_unavailable(self, server, openai):
         server.always = Fault("status", 502, "0.01")
-        with pytest.raises(Unavailable, match="502"):
+        with pytest.raises(Unavailable, match="502") as caught:
             await openai.embed(["text"])
+        assert type(caught.value.__cause__).__name__ == "InternalServerError"
 
     async def test_no_answer_within_the_time_of_a_request(self, server):
         server.always = Fault("hang")
@@ -253,7 +255,8 @@ class TestOpenAI:
             await made.embed(["text"])
         await made.aclose()
         assert server.seen[0].authorization == "Bearer sk-wrong-but-secret"
-        assert "sk-wrong-but-secret" not in f"{caught.value!r} {caught.value.__cause__!r} {caplog.text}"
+        shown = "".join(traceback.format_exception(caught.value))
+        assert "sk-wrong-but-secret" not in f"{caught.value!r} {shown} {caplog.text}"
 
     async def test_no_key_is_told_before_any_request(self, monkeypatch):
         monkeypatch.setenv("OPENAI_API_KEY", "sk-not-meant-for-us")
@@ -267,6 +270,10 @@ class TestOpenAI:
         await made.embed(["text"])
         await made.aclose()
         assert "not-meant" not in server.seen[0].authorization
+
+    def test_the_key_goes_nowhere_but_where_our_settings_say(self, monkeypatch):
+        monkeypatch.setenv("OPENAI_BASE_URL", "http://not-ours/v1")
+        assert OpenAIEmbedder("", api_key=KEY)._open().base_url.host == "api.openai.com"
 
     async def test_an_unknown_model_is_for_the_operator(self, server):
         made = OpenAIEmbedder("unheard-of@8", api_key=KEY, base_url=server.url)

@@ -147,8 +147,9 @@ class OpenAIEmbedder:
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(one(batch)) for batch in batches]
-        except* TenantryError as failed:
-            raise _first(failed) from None
+        except BaseExceptionGroup as failed:
+            first = _first(failed)
+            raise first from first.__cause__
         return [task.result() for task in tasks]
 
     async def _request(self, client: AsyncOpenAI, batch: list[str]) -> list[Vector]:
@@ -286,12 +287,11 @@ def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def _first(group: BaseExceptionGroup[TenantryError]) -> TenantryError:
-    """The error of the first request that failed."""
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error of the first request that failed; the others were cancelled by it."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    assert isinstance(error, TenantryError)  # noqa: S101
     return error
 
 

@@ -403,6 +403,27 @@ async def test_a_cancelled_add_leaves_no_task_and_is_repaired_by_the_next(desk):
     assert (await desk.texts())["a"] == adding.chunk_text(LONG)
 
 
+async def test_cancelling_does_not_wait_for_a_slow_shard(desk, monkeypatch):
+    """It comes while one batch is being written and the next embedded."""
+    monkeypatch.setattr(adding, "BATCH_CHUNKS", 1)
+    reached, never = asyncio.Event(), asyncio.Event()
+
+    async def stuck(call):
+        if call == "upsert":
+            reached.set()
+            await never.wait()
+
+    desk.before = stuck
+    desk.words.held = "Sentence number 40 "  # in the second chunk
+    desk.words.gate.clear()
+    task = asyncio.create_task(desk.documents.add("default", "acme", [doc("a", LONG)]))
+    await reached.wait()
+    task.cancel()
+    await asyncio.wait([task], timeout=2)
+    assert task.cancelled()
+    assert len(asyncio.all_tasks()) == 1
+
+
 async def test_progress_counts_every_document_once(desk):
     seen = []
     documents = [doc("a", LONG), doc("b"), doc("c")]
