@@ -246,7 +246,8 @@ def _sign(run: Callable[..., None], parameters: list[inspect.Parameter], functio
     named = [parameter.replace(kind=_NAMED) for parameter in parameters]
     run.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in named}
-    run.__doc__ = function.__doc__
+    paragraphs = (inspect.getdoc(function) or "").split("\n\n")
+    run.__doc__ = "\n\n".join(" ".join(one.split()) for one in paragraphs)  # the terminal's width wraps them
     run.__name__ = getattr(function, "__name__", "run")
 
 
