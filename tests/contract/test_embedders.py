@@ -110,8 +110,11 @@ class TestLocal:
         bulk = asyncio.create_task(local.embed(["some words in a row " * 20] * 20_000))
         await asyncio.sleep(0)
         await local.embed(["a question"])
+        await local.embed(["a long question " * 100])
         assert not bulk.done()
         bulk.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await bulk
 
     async def test_a_text_over_the_limit(self, local):
         with pytest.raises(TooLarge, match=r"texts\[0\]"):

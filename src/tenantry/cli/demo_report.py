@@ -105,7 +105,7 @@ class Report:
         rows = [
             (
                 one.shard.name,
-                one.shard.state,
+                str(one.shard.state),
                 f"{one.shard.tenants:,}",
                 f"{one.vectors:,}",
                 f"{one.vectors / max(1, vectors):.0%}",
@@ -129,7 +129,7 @@ class Report:
                 one.tenant.route.place.shard,
                 one.tenant.route.place.namespace,
                 str(one.tenant.route.epoch),
-                one.tenant.state,
+                str(one.tenant.state),
                 f"{one.vectors:,}",
             )
             for one in tenants

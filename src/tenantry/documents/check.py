@@ -10,7 +10,7 @@ import msgspec
 from tenantry.documents import ids
 from tenantry.documents.chunk import CHUNK_CHARS
 from tenantry.documents.shapes import Document
-from tenantry.errors import InvalidArgument, TooLarge
+from tenantry.errors import InvalidArgument, Refused, TooLarge
 from tenantry.model.limits import Limits, check_id, check_metadata
 from tenantry.model.records import Hit, Metadata
 
@@ -120,6 +120,11 @@ def _metadata(document: Document, field: str, limits: Limits) -> Metadata:
     size = len(msgspec.json.encode(clean))
     # Room for the longest chunk and the id at their worst, so that no chunk of the document can be refused later.
     most = limits.metadata_bytes - JSON_BYTES_PER_CHAR * (CHUNK_CHARS + len(document.id)) - FIELD_BYTES
+    if most < len(b"{}"):
+        raise Refused(
+            f"metadata of {limits.metadata_bytes} bytes have no room for the text of a chunk; set "
+            "TENANTRY_MAX_METADATA_BYTES to its default, 40960"
+        )
     if size > most:
         raise TooLarge(field, f"{size} bytes", f"at most {most} bytes as JSON, since each chunk carries its text too")
     return clean

@@ -5,8 +5,10 @@ import asyncio
 import pytest
 
 from tenantry.documents import adding
+from tenantry.documents.check import check_document
 from tenantry.documents.store import AddReport, Document
 from tenantry.errors import Conflict, InvalidArgument, NotFound, Refused, TooLarge, Unavailable
+from tenantry.model.limits import Limits
 from tenantry.model.topology import ShardState
 
 LONG = " ".join(f"Sentence number {n} says something new." for n in range(120))
@@ -214,6 +216,11 @@ async def test_the_longest_id_and_the_largest_metadata_fit(desk):
     await desk.documents.add("default", "acme", [Document(id, "\x01" * 999 + "x" + LONG, large)])
     assert list(await desk.texts()) == [id]
     assert max(map(len, await desk.stored())) == 512
+
+
+def test_limits_without_room_for_text_name_the_setting():
+    with pytest.raises(Refused, match="TENANTRY_MAX_METADATA_BYTES"):
+        check_document(doc("a"), "documents[0]", Limits(metadata_bytes=4_096))
 
 
 async def test_no_documents_are_no_work(desk):
