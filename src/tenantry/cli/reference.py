@@ -48,7 +48,7 @@ def reference() -> str:
             parts.append(_table(rows))
         examples = [line[4:] for line in _lines(command.epilog) if line.startswith("  $ ")]
         if examples:
-            parts.append("```sh\n" + "\n".join(examples) + "\n```\n")
+            parts.append("```text\n" + "\n".join(examples) + "\n```\n")
     return "\n".join(parts).rstrip() + "\n"
 
 
