@@ -67,6 +67,36 @@ def http(served: Served) -> Iterator[httpx.Client]:
         yield client
 
 
+#: Everything that a tenant key may call, for its own tenant or to be shown its own part.
+FOR_TENANTS = {
+    *(
+        f"{method} {prefix}{path}"
+        for prefix in ("", "/i/{index}")
+        for method, path in (
+            ("POST", "/query"),
+            ("POST", "/vectors/upsert"),
+            ("GET", "/vectors/fetch"),
+            ("POST", "/vectors/update"),
+            ("POST", "/vectors/delete"),
+            ("POST", "/vectors/fetch_by_metadata"),
+            ("GET", "/vectors/list"),
+            ("POST", "/describe_index_stats"),
+            ("GET", "/describe_index_stats"),
+            ("GET", "/namespaces"),
+            ("GET", "/namespaces/{namespace}"),
+        )
+    ),
+    "GET /indexes",
+    "GET /indexes/{index}",
+    "GET /v1/indexes/{index}/tenants/{tenant}",
+    "GET /v1/indexes/{index}/tenants/{tenant}/ids",
+    *(
+        f"POST /v1/indexes/{{index}}/tenants/{{tenant}}/{one}"
+        for one in ("upsert", "query", "fetch", "update", "delete", "documents", "documents/delete", "search")
+    ),
+}
+
+
 def name_of(endpoint: Endpoint) -> str:
     return f"{endpoint.method} {endpoint.path}"
 
@@ -91,6 +121,10 @@ def send(
         params = {"namespace": tenant, "ids": "a"}
     headers = {"Api-Key": key} if key is not None else {}
     return http.request(endpoint.method, path, json=json, params=params, headers=headers)
+
+
+def test_what_tenant_keys_may_call_is_written_down_here_too() -> None:
+    assert {name_of(one) for one in TABLE if one.access is not Access.ADMIN} == FOR_TENANTS
 
 
 @pytest.mark.parametrize("endpoint", TABLE, ids=name_of)

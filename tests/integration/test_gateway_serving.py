@@ -87,6 +87,16 @@ async def test_sigterm_finishes_what_is_in_hand(tmp_path: Path) -> None:
         assert stored["vectors"] == [{"id": "in-hand-0"}, {"id": "in-hand-1"}]
 
 
+async def test_what_outlives_the_time_of_grace_is_cut_off(tmp_path: Path) -> None:
+    with running_gateway(tmp_path / "data", shutdown_grace_s="0.2") as gateway, connection(gateway) as stuck:
+        stuck.sendall(upsert_bytes(gateway, "x")[0])
+        await wait_until_in_flight(gateway, 1)
+        gateway.process.send_signal(signal.SIGTERM)
+        assert answer_of(stuck).startswith(b"HTTP/1.1 503")
+        assert gateway.process.wait(10) == 0
+    assert "Traceback" not in gateway.errors()
+
+
 async def refuses_connections(gateway: GatewayProcess) -> None:
     at = urlsplit(gateway.url)
     async with asyncio.timeout(10):

@@ -83,7 +83,7 @@ class Runner:
         self._limit_s = frame.request_limit_s * (PATIENCE if endpoint.patient else 1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; never raises but for cancellation."""
+        """Answer one request; never raises."""
         frame, endpoint = self._frame, self.endpoint
         started = perf_counter()
         headers = dict(scope["headers"])
@@ -98,6 +98,9 @@ class Runner:
             status = await self._answer(scope, headers, receive, send, request_id)
         except Disconnected:
             status = 499  # nobody is left to read an answer
+        except asyncio.CancelledError:  # only the end of the time of grace at shutdown cancels a request's own task
+            cut = Unavailable("the gateway is shutting down; a write may or may not have taken effect")
+            status = await send_error(send, endpoint.face, cut, request_id)
         finally:
             frame.in_hand -= 1
         self._measure(status, started)

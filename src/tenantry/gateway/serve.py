@@ -24,6 +24,9 @@ KEEP_ALIVE_S = 30
 BACKLOG = 2_048
 #: Beyond the longest call to a shard, for the body to arrive and the answer to be made.
 REQUEST_SLACK_S = 10.0
+CANCELLED_WITHIN_S = 5.0
+#: Connections and SQLite files together easily need more than the usual soft limit of 1,024.
+OPEN_FILES = 65_536
 
 _log = structlog.get_logger("tenantry.gateway")
 
@@ -82,8 +85,11 @@ async def serve(
                 told(url)
 
     server = _Server(config, ready)
+    _raise_file_limit()
     try:
         await server.serve([listener])
+        if left := server.server_state.tasks:  # cancelled when the time of grace was over
+            await asyncio.wait(left, timeout=CANCELLED_WITHIN_S)
     finally:
         listener.close()
 
@@ -168,6 +174,19 @@ class _Server(uvicorn.Server):
 def _measured_by(cluster: Cluster) -> PrometheusTelemetry:
     telemetry = cluster.telemetry
     return telemetry if isinstance(telemetry, PrometheusTelemetry) else PrometheusTelemetry()
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open files as the system lets us, up to what we need."""
+    try:
+        import resource
+    except ImportError:
+        return  # not on Windows
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _port(listener: socket.socket) -> Any:
