@@ -7,6 +7,7 @@ import cProfile
 import json
 import pstats
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -89,6 +90,7 @@ def save(found: dict[str, Any], also: Path | None) -> Path:
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that servers and folders are cleared away
     given = arguments()
     console = Console(width=None if sys.stdout.isatty() else 140)
     unknown = [name for name in given.names if name not in BENCHES]

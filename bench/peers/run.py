@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import statistics
@@ -23,6 +24,7 @@ FULL = (200_000, {30_000: 1, 3_000: 4, 500: 4}, 10_000)
 QUICK = (20_000, {3_000: 1, 500: 3, 100: 4}, 2_000)
 FILTERED = " filtered"
 SINGLE_WRITES = 60
+STOP_S = 60
 MIN_RECALL = 0.98
 
 
@@ -61,11 +63,13 @@ class Peer:
             self.answers.setdefault(name, []).append((first, done["answers"]))
 
     def stop(self) -> None:
+        """The end of its input ends it; it closes its engine first."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         try:
-            if self._process.poll() is None:
-                self.do("close")
-                self._process.wait(30)
-        except (RuntimeError, subprocess.TimeoutExpired, BrokenPipeError):
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
         self._log.close()
@@ -118,16 +122,16 @@ def _load(context: Context, peers: list[Peer], plan: Plan) -> None:
         peer.found["ingest_rates"] = []
         peer.found["ingest_seconds"] = 0.0
     for turn, part in enumerate(parts):
-        context.say(f"ingest, part {turn + 1} of {len(parts)}")
         for peer in _turned(peers, turn):
             done = peer.do("ingest", tenants=part)
             peer.found["ingest_rates"].append(done["rows"] / done["seconds"])
             peer.found["ingest_seconds"] += done["seconds"]
     for peer in peers:
-        context.say(f"{peer.name}: indexes, then edits")
         peer.found["settle"] = peer.do("settle")["seconds"]
         peer.found["edit"] = peer.do("edit")
         peer.found["settle_again"] = peer.do("settle")["seconds"]
+        took = {key: f"{peer.found[key]:.1f}" for key in ("create", "ingest_seconds", "settle", "settle_again")}
+        context.say(f"{peer.name}: " + ", ".join(f"{key.replace('_', ' ')} {value} s" for key, value in took.items()))
 
 
 def _ask_first(context: Context, peers: list[Peer], plan: Plan) -> None:

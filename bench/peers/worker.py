@@ -108,10 +108,6 @@ class Worker:
         memory += sum(machine.tree_resident_bytes(pid) for pid in self._engine.pids())
         return {"memory": memory, "disk": machine.folder_bytes(self._engine.disk_folder())}
 
-    def close(self) -> dict[str, Any]:
-        self._engine.close()
-        return {}
-
 
 def main(name: str, workload: Path, folder: Path) -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
@@ -119,13 +115,14 @@ def main(name: str, workload: Path, folder: Path) -> None:
     module, _, attribute = ENGINES[name].partition(":")
     folder.mkdir(parents=True, exist_ok=True)
     engine: Engine = getattr(import_module(module), attribute)(folder, Plan.load(workload))
-    worker = Worker(engine, workload)
-    print(json.dumps(worker.about()), file=answers)
-    for line in sys.stdin:
-        command = json.loads(line)
-        print(json.dumps(getattr(worker, command.pop("do"))(**command)), file=answers)
-        if "close" in line:
-            return
+    try:
+        worker = Worker(engine, workload)
+        print(json.dumps(worker.about()), file=answers)
+        for line in sys.stdin:
+            command = json.loads(line)
+            print(json.dumps(getattr(worker, command.pop("do"))(**command)), file=answers)
+    finally:  # also when whoever asks is gone
+        engine.close()
 
 
 if __name__ == "__main__":
