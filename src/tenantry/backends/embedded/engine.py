@@ -66,11 +66,16 @@ class Engine:
         self._compute_workers = compute_workers or os.cpu_count() or 1
         self._io: ThreadPoolExecutor | None = None
         self._compute: ThreadPoolExecutor | None = None
+        self._build: ThreadPoolExecutor | None = None
         self._shards: dict[str, Shard] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._resident: OrderedDict[Namespace, int] = OrderedDict()
         self._resident_bytes = 0
         self._since_turn = 0
+        self.build_slot = asyncio.Semaphore(1)
+        """One build at a time: each takes a core and the memory of an index."""
+        self.build_threads = max(1, (os.cpu_count() or 1) // 2)
+        self.closing = False
         self._closed = False
 
     # ------------------------------------------------------------------------------- life
@@ -92,6 +97,7 @@ class Engine:
         self._compute = ThreadPoolExecutor(
             self._compute_workers, thread_name_prefix="tenantry-search", initializer=blas.single_threaded_here
         )
+        self._build = ThreadPoolExecutor(1, thread_name_prefix="tenantry-build")
 
     def announce(self, url: str) -> None:
         """Say where this process serves the folder: others that find it locked are told. Takes the lock."""
@@ -107,21 +113,21 @@ class Engine:
         """Finish what runs, store the counts, close the files, give up the lock; safe to call twice."""
         if self._closed:
             return
+        self.closing = True
         for shard in self._shards.values():
             await shard.close()
         await self.settled()
         self._closed = True
-        if self._io is None or self._compute is None:
+        if self._io is None:
             return
         await asyncio.to_thread(self._stop_workers)
         blas.release_single_threaded()
         self._lock.release()
 
     def _stop_workers(self) -> None:
-        if self._io is None or self._compute is None:
-            return
-        self._compute.shutdown()
-        self._io.shutdown()
+        for workers in (self._build, self._compute, self._io):
+            if workers is not None:
+                workers.shutdown()
         self.pool.close()
 
     # ----------------------------------------------------------------------------- shards
@@ -167,6 +173,10 @@ class Engine:
     async def in_compute(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``job`` in a worker for arithmetic."""
         return await asyncio.get_running_loop().run_in_executor(self._compute, lambda: job(*args, **kwargs))
+
+    async def in_build(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``job`` in the one worker for index builds."""
+        return await asyncio.get_running_loop().run_in_executor(self._build, lambda: job(*args, **kwargs))
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

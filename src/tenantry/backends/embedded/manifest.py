@@ -18,7 +18,7 @@ from pathlib import Path
 
 import msgspec
 
-from tenantry.backends.embedded.connections import ConnectionPool, Role, transaction
+from tenantry.backends.embedded.connections import ConnectionPool, Role, transaction, translated
 from tenantry.errors import Corrupt, InvalidArgument
 from tenantry.model.records import Metric
 
@@ -73,7 +73,10 @@ class Manifest:
             Corrupt: the file is damaged, of an unknown format, or missing although data files are there.
         """
         folder = self._path.parent
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise translated(error, folder) from error
         if not self._path.exists() and any(folder.glob("ns-*.db")):
             raise Corrupt(f"{self._path} is missing, yet {folder} holds data; restore it from a backup")
         with self._lock, self._pool.use(self._path, Role.WRITER, create=True) as connection:

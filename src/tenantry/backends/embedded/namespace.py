@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from tenantry.backends.embedded.ann import Attached
+from tenantry.backends.embedded.indexing import Indexer
 from tenantry.backends.embedded.manifest import Entry, State
 from tenantry.backends.embedded.resident import Change, Resident
 from tenantry.backends.embedded.store import Store
@@ -51,6 +53,7 @@ class Namespace:
         self.resident: Resident | None = None
         self.dropped = False
         self.store = Store(shard.engine.pool, shard.folder / f"ns-{entry.number}.db", shard.dimension)
+        self.indexer = Indexer(shard.engine, shard.folder / f"ns-{entry.number}.hnsw")
         self.written = entry.state is State.WRITTEN
         self.dirty = entry.dirty
         self.vectors: int | None = None if entry.dirty else entry.vectors
@@ -62,6 +65,8 @@ class Namespace:
         self._drain: asyncio.Task[None] | None = None
         self._loading: asyncio.Future[Any] | None = None
         self._compacting = False
+        self._closed = False
+        self._stored_vectors = self.vectors
         self._committing = threading.Lock()
         """Held by a commit that outlives its event loop, so that the next one waits for it."""
 
@@ -87,9 +92,17 @@ class Namespace:
         while self._drain is not None:
             await asyncio.wait([self._drain])
 
+    async def close(self) -> None:
+        """Take no more writes, finish those that wait, let the memory go."""
+        self._closed = True
+        await self.settled()
+        self.forget_memory()
+
     def _submit(self, item: Waiting) -> asyncio.Future[Any]:
         if self.dropped:
             raise NotFound("namespace", self.name)
+        if self._closed:
+            raise Unavailable(f"the shard of namespace {self.name!r} is closed")
         if len(self._queue) >= MOST_WAITING:
             raise Unavailable(f"namespace {self.name!r} has {MOST_WAITING} writes waiting")
         self._queue.append(item)
@@ -249,6 +262,7 @@ class Namespace:
             self.resident.apply(changes)
         self._shard.engine.note_resident(self)
         self._maybe_compact()
+        self.indexer.consider(self)
 
     # ----------------------------------------------------------------------------- memory
 
@@ -283,12 +297,14 @@ class Namespace:
         for seqs, ids, matrix, metadata in self.store.batches():
             resident.stage([(matrix, seqs)])
             resident.append(ids, metadata)
+        self.indexer.load(resident)
         return resident
 
     def _install(self, resident: Resident) -> Resident:
         self.resident = resident
         self.vectors = resident.live  # the file is the truth, also when it was replaced behind the manifest's back
         self._shard.engine.note_resident(self)
+        self.indexer.consider(self)
         return resident
 
     def _maybe_compact(self) -> None:
@@ -308,12 +324,24 @@ class Namespace:
             self._compacting = False
 
     def _compacted(self) -> Resident | None:
-        return self.resident.compacted() if self.resident is not None else None
+        """Worker."""
+        resident = self.resident
+        if resident is None:
+            return None
+        copy = resident.compacted()
+        if resident.ann is not None:
+            copy.ann = Attached(resident.ann.index, copy.seqs[: copy.n])
+        return copy
 
     def _replace(self, compacted: Resident | None) -> None:
         if compacted is not None and self.resident is not None:
+            if self.resident.ann is not None and (
+                compacted.ann is None or compacted.ann.index is not self.resident.ann.index
+            ):
+                compacted.ann = Attached(self.resident.ann.index, compacted.seqs[: compacted.n])
             self.resident = compacted
             self._shard.engine.note_resident(self)
+            self.indexer.consider(self)
 
     # ------------------------------------------------------------------------------ counts
 
@@ -326,6 +354,10 @@ class Namespace:
     def recount(self) -> int:
         """Worker: the exact count, read from the file."""
         return self.store.count() if self.written else 0
+
+    def unstored_count(self) -> int | None:
+        """The exact count, when it is known and the manifest does not have it."""
+        return self.vectors if self.marked or self.vectors != self._stored_vectors else None
 
     def _set_count(self, vectors: int) -> None:
         self.vectors = vectors

@@ -13,12 +13,22 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tenantry.backends.embedded.ann import Attached, proposals, query_form
 from tenantry.backends.embedded.resident import SAFE_NORM, Snapshot
 from tenantry.model.records import Hit, Metric, Query, Vector
 
 Rows = NDArray[np.intp]
-GATHER_BELOW = 0.35
+Mask = NDArray[np.bool_]
+INDEX_TOP_K = 256
+"""Above, a search of the graph has to be so wide that exact search is as quick."""
+EXACT_FILTER_FACTOR = 16
+"""Scoring m chosen rows of n takes about 0.18 us each at 768 dimensions, searching the graph 3 us * width * n / m: they
+are even where m squared is this factor times width times n."""
+LEAST_SHARE = 0.01
+GATHER_BELOW = 0.8
 """Share of the rows below which picking them out is cheaper than scoring all."""
+GATHER_NUMBERS = 1 << 17
+"""Vector components copied together at a time: half a megabyte, which stays in a core's cache."""
 UNIT_ROUNDING = 6e-8
 RESCORE_ROWS = 4096
 
@@ -29,16 +39,66 @@ def search(snap: Snapshot, query: Query) -> list[Hit]:
     """At most ``top_k`` nearest living rows that match the filter, best first, ties by id."""
     if snap.n == snap.dead:
         return []
-    rows = None
+    chosen: Rows | None = None
+    mask: Mask | None = None
     if query.filter is not None:
-        chosen = snap.columns.mask(query.filter, snap.n)
+        mask = snap.columns.mask(query.filter, snap.n)
         if snap.dead:
-            chosen &= snap.alive()
-        rows = np.flatnonzero(chosen)
-        if not len(rows):
+            mask &= snap.alive()
+        chosen = np.flatnonzero(mask)
+        if not len(chosen):
             return []
-    candidates = exact_candidates(snap, query.vector, query.top_k, rows)
+    candidates: Rows | None = None
+    if snap.ann is not None and query.top_k <= INDEX_TOP_K:
+        candidates = index_candidates(snap, snap.ann, query, mask, chosen)
+    if candidates is None:
+        candidates = exact_candidates(snap, query.vector, query.top_k, chosen)
     return ranked(snap, query, candidates)
+
+
+def index_candidates(
+    snap: Snapshot, attached: Attached, query: Query, mask: Mask | None, chosen: Rows | None
+) -> Rows | None:
+    """Rows that the index and the tail propose; None when exact search is quicker or the index finds too few."""
+    index, top_k = attached.index, query.top_k
+    norm = float(np.sqrt(np.dot(query.vector, query.vector)))
+    if not 1 / SAFE_NORM < norm < SAFE_NORM:
+        return None
+    count, width = proposals(top_k), index.width
+    vector = query_form(query.vector, snap.metric)
+    if chosen is None:
+        rows = attached.rows[index.search(vector, count, width)]
+        rows = rows[rows >= 0]
+        rows = rows[snap.died_at[rows] > snap.version]
+        if len(rows) < top_k:
+            mask = snap.alive()
+    elif len(chosen) ** 2 < EXACT_FILTER_FACTOR * width * snap.n:
+        return None
+    if mask is not None:
+        allowed = mask[attached.rows] & (attached.rows >= 0)
+        share = np.count_nonzero(allowed) / len(allowed)
+        if share < LEAST_SHARE:
+            return None
+        rows = attached.rows[index.search(vector, count, int(width / share), allowed)]
+    tail = (
+        np.arange(attached.tail, snap.n)
+        if mask is None
+        else attached.tail + np.flatnonzero(mask[attached.tail : snap.n])
+    )
+    living = snap.n - snap.dead if chosen is None else len(chosen)
+    if len(rows) < min(top_k, living - len(tail)):
+        return None
+    return np.concatenate([rows, _tail_candidates(snap, query.vector, norm, top_k, tail)])
+
+
+def _tail_candidates(snap: Snapshot, vector: Vector, norm: float, top_k: int, tail: Rows) -> Rows:
+    if snap.dead:
+        tail = tail[snap.died_at[tail] > snap.version]
+    if len(tail) <= top_k:
+        return tail
+    whole = len(tail) == snap.n - tail[0]
+    scores = first_pass(snap, vector, norm, slice(int(tail[0]), snap.n) if whole else tail)
+    return tail[_best(scores, top_k, _margin(snap, norm))]
 
 
 def exact_candidates(snap: Snapshot, vector: Vector, top_k: int, rows: Rows | None) -> Rows:
@@ -63,13 +123,26 @@ def exact_candidates(snap: Snapshot, vector: Vector, top_k: int, rows: Rows | No
 
 def first_pass(snap: Snapshot, vector: Vector, norm: float, rows: Any) -> NDArray[np.float32]:
     """Scores in float32 that grow with nearness; for cosine times the query's norm, for euclidean plus its square."""
-    scores: NDArray[np.float32] = snap.matrix[rows] @ vector
+    scores = snap.matrix[rows] @ vector if isinstance(rows, slice) else _picked_products(snap, vector, rows)
     if snap.metric is Metric.COSINE:
         scores *= snap.scale[rows]
     elif snap.metric is Metric.EUCLIDEAN:
         scores *= 2.0
         scores -= snap.scale[rows]
     return scores
+
+
+def _picked_products(snap: Snapshot, vector: Vector, rows: Rows) -> NDArray[np.float32]:
+    """Products with chosen rows, copied together a cache-full at a time: one big copy costs thrice as much."""
+    step = max(1, GATHER_NUMBERS // len(vector))
+    buffer = np.empty((min(step, len(rows)), len(vector)), np.float32)
+    products = np.empty(len(rows), np.float32)
+    for start in range(0, len(rows), step):
+        part = rows[start : start + step]
+        picked = buffer[: len(part)]
+        snap.matrix.take(part, axis=0, out=picked, mode="clip")
+        np.dot(picked, vector, out=products[start : start + step])
+    return products
 
 
 def _margin(snap: Snapshot, norm: float) -> float:

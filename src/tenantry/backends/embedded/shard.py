@@ -32,6 +32,7 @@ class Shard:
         self._opening: asyncio.Task[None] | None = None
         self._is_open = False
         self._creating = asyncio.Lock()
+        self._gate = asyncio.Lock()
 
     async def open(self) -> None:
         """Take the engine's lock and read the manifest, unless done before.
@@ -47,11 +48,6 @@ class Shard:
         if self._opening is None or self._opening.done():
             self._opening = self.engine.spawn(self._open())
         await asyncio.shield(self._opening)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the manifest has been read."""
-        return self._is_open
 
     async def namespace(self, name: str) -> Namespace:
         """The namespace of that name. Raises NotFound."""
@@ -100,25 +96,28 @@ class Shard:
 
     async def close(self) -> None:
         """Finish the writes, store the counts, close the files. Opens again on the next use."""
-        if not self._is_open:
-            return
-        for namespace in list(self.by_name.values()):
-            await namespace.settled()
-            namespace.forget_memory()
-        await self.engine.in_io(self._store_counts)
-        self._is_open = False
-        self.by_name, self._names = {}, []
+        async with self._gate:
+            if not self._is_open:
+                return
+            for namespace in list(self.by_name.values()):
+                await namespace.close()
+            await self.engine.in_io(self._store_counts)
+            self._is_open = False
+            self.by_name, self._names = {}, []
 
     async def _open(self) -> None:
-        entries = await self.engine.in_io(self.manifest.open, self.dimension, self.metric)
-        for entry in entries:
-            namespace = Namespace(self, entry)
-            if entry.state is State.DROPPING:
-                await self.engine.in_io(self._finish_drop, namespace)
-            else:
-                self.by_name[entry.name] = namespace
-        self._names = sorted(self.by_name)
-        self._is_open = True
+        async with self._gate:
+            if self._is_open:
+                return
+            entries = await self.engine.in_io(self.manifest.open, self.dimension, self.metric)
+            for entry in entries:
+                namespace = Namespace(self, entry)
+                if entry.state is State.DROPPING:
+                    await self.engine.in_io(self._finish_drop, namespace)
+                else:
+                    self.by_name[entry.name] = namespace
+            self._names = sorted(self.by_name)
+            self._is_open = True
 
     async def _create(self, name: str) -> None:
         async with self._creating:
@@ -144,6 +143,7 @@ class Shard:
 
     def _finish_drop(self, namespace: Namespace) -> None:
         namespace.store.delete_files()
+        namespace.indexer.path.unlink(missing_ok=True)
         self.manifest.remove(namespace.number)
 
     def _forget(self, namespace: Namespace) -> None:
@@ -156,8 +156,9 @@ class Shard:
         counts = []
         for namespace in self.by_name.values():
             namespace.store.close()
-            if namespace.marked and namespace.vectors is not None:
-                counts.append((namespace.number, namespace.vectors, namespace.store.size_bytes()))
+            vectors = namespace.unstored_count()
+            if vectors is not None:
+                counts.append((namespace.number, vectors, namespace.store.size_bytes()))
         if counts:
             self.manifest.store_counts(counts)
         self.manifest.close()
