@@ -171,6 +171,14 @@ def test_the_folder_is_served_and_the_next_steps_work(place, shown):
     assert json.loads(shard.stdout)["shard"] == {row[0]: row[1] for row in section("Routes", shown)}["s3"]
 
 
+def test_a_reader_that_goes_away_has_its_own_exit_code(place, shown):
+    command = [TENANTRY, "demo", "--small", "--data", "here"]
+    with subprocess.Popen(command, cwd=place, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as demo:
+        demo.stdout.readline()
+        demo.stdout.close()
+        assert (demo.wait(60), demo.stderr.read()) == (141, b"")
+
+
 @pytest.mark.parametrize("options", [[], ["--rebuild"], ["--no-keep"]])
 def test_a_folder_that_is_not_a_demos_is_never_touched(tmp_path, options):
     (tmp_path / "mine").mkdir()

@@ -33,13 +33,20 @@ PLAIN_STEPS = 5
 LEFT, RIGHT, LONG = "left", "right", "long"
 
 
+class _Console(Console):
+    """Rich's own way is to exit with 1 when the reader of a pipe goes away; the program has a code for that."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 class Report:
     """Writes sections as they come. Texts of documents are shown as they are, never read as markup."""
 
     def __init__(self, stream: TextIO) -> None:
         terminal = stream.isatty()
         width = None if terminal else PLAIN_WIDTH
-        self._console = Console(file=stream, markup=False, highlight=False, emoji=False, width=width)
+        self._console = _Console(file=stream, markup=False, highlight=False, emoji=False, width=width)
         self._console.width = min(self._console.width, MOST_WIDTH)
         self._started = time.perf_counter()
 
@@ -166,7 +173,7 @@ class Report:
 
     def latencies(self, measured: Sequence[Latency]) -> None:
         """Percentiles."""
-        self._section("Latency", "one request after another, in this process, over all tenants")
+        self._section("Latency", "one request after another, in this process, over all tenants, each asked once before")
         rows = [(one.what, f"{one.requests:,}", *map(_time, (one.p50_us, one.p95_us, one.p99_us))) for one in measured]
         self._table({"request": LEFT, "count": RIGHT, "P50": RIGHT, "P95": RIGHT, "P99": RIGHT}, rows)
 

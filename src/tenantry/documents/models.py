@@ -56,6 +56,7 @@ class Models:
         self._router = router
         self._embedder = embedder
         self._cache: OrderedDict[tuple[str, str], _Cached] = OrderedDict()
+        self._index_models: dict[str, str] = {}
 
     async def of(self, index: str, tenant: str) -> Binding:
         """The binding of a tenant; of its index when the tenant does not exist yet.
@@ -151,11 +152,21 @@ class Models:
                 f"{logical.dimension}; name an embedder with that dimension"
             )
         setting = _setting(logical) if tenant is None or not own else _tenant_setting(logical, tenant)
-        stored = await self._catalog.settings.get(setting)
+        stored = await self._recorded(setting, own)
         if stored is not None:
             what = f"tenant {tenant.name!r}" if tenant is not None and own else f"index {logical.name!r}"
             _check_model(stored, embedder.model, what)
         return Binding(embedder, setting, stored is not None, own)
+
+    async def _recorded(self, setting: str, own: bool) -> str | None:
+        """The model that was recorded, if one was. That of an index is kept: it never changes, and all of its
+        tenants ask for it."""
+        known = self._index_models.get(setting)
+        if known is None:
+            known = await self._catalog.settings.get(setting)
+            if known is not None and not own:
+                self._index_models[setting] = known
+        return known
 
 
 def _check_model(stored: str, current: str, what: str) -> None:

@@ -44,6 +44,13 @@ async def test_a_search_asks_nothing_of_the_catalog_once_the_tenant_is_known(sto
     assert stocked.words.calls == [["pear"]]
 
 
+async def test_the_first_search_in_a_tenant_asks_for_the_tenant_and_no_more(stocked):
+    await stocked.documents.search("default", "acme", "apple", 1)
+    stocked.quiet()
+    await stocked.documents.search("default", "bolt", "pear", 1)
+    assert stocked.catalog.asked == ["tenants.get"]
+
+
 async def test_vectors_that_are_no_documents_are_passed_over(stocked):
     [near] = await stocked.words.embed(["apple pie"])
     own = [{"id": "plain", "values": near}, {"id": "v", "values": near, "metadata": {"_doc_text": "no id", "n": 2}}]
