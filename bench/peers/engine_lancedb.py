@@ -1,4 +1,4 @@
-"""LanceDB: a table per tenant; exact below the large size, IVF_HNSW_SQ with refinement above it."""
+"""LanceDB: a table per tenant; exact for small ones, IVF_HNSW_SQ with refinement for others."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from bench.peers.engine import Engine
 from bench.peers.workload import TOP_K, Plan, Rows
 
 WHERE = f"lang = '{FILTER_LANGUAGE}' AND year >= {FILTER_FROM_YEAR}"
+EXACT_ROWS = 1_000
 COLUMNS = ["id", "text", "lang", "year", "_distance"]
 
 
 class LanceDB(Engine):
     package = "lancedb"
     settings = (
-        "table per tenant, compacted; exact for small ones, for large ones IVF_HNSW_SQ (1 partition, m=20, "
-        "efConstruction=200, ef=200, refine 3) and scalar indexes on both fields"
+        "table per tenant, compacted; exact to 1,000 rows, above IVF_HNSW_SQ (1 partition, m=20, "
+        "efConstruction=200, ef=100, refine 2) and scalar indexes on both fields"
     )
 
     def __init__(self, folder: Path, plan: Plan) -> None:
@@ -56,7 +57,7 @@ class LanceDB(Engine):
 
     def settle(self) -> None:
         for tenant, table in self._tables.items():
-            if self.plan.tenants[tenant].count >= self.plan.large and not table.list_indices():
+            if self._is_indexed(tenant) and not table.list_indices():
                 table.create_index(
                     metric="cosine",
                     index_type="IVF_HNSW_SQ",
@@ -72,11 +73,14 @@ class LanceDB(Engine):
     def query(self, tenant: int, vector: Any, filtered: bool) -> list[str]:
         search = self._tables[tenant].search(vector, vector_column_name="vector")
         search = search.distance_type("cosine").limit(TOP_K).select(COLUMNS)
-        if self.plan.tenants[tenant].count >= self.plan.large:
-            search = search.ef(200).refine_factor(3)
+        if self._is_indexed(tenant):
+            search = search.ef(100).refine_factor(2)
         if filtered:
             search = search.where(WHERE, prefilter=True)
         return search.to_arrow()["id"].to_pylist()
+
+    def _is_indexed(self, tenant: int) -> bool:
+        return self.plan.tenants[tenant].count > EXACT_ROWS
 
     def _arrow(self, rows: Rows) -> Any:
         flat = self._pa.array(rows.vectors.reshape(-1), self._pa.float32())
