@@ -82,7 +82,7 @@ class Cluster:
         self.keys = KeyAdmin(catalog, clock, parts.token)
         self.shards = ShardAdmin(catalog, pool, parts.default_backend, parts.backends)
         self.indexes = IndexAdmin(catalog, pool, resolver, self.shards, parts.policy, parts.embedder, clock, self.keys)
-        self.tenants = TenantAdmin(catalog, pool, resolver, self.keys)
+        self.tenants = TenantAdmin(catalog, pool, resolver, self.keys, parts.embedder)
         self._verifier = RoutingVerifier(catalog, cache, pool, resolver)
 
     def tenant(self, name: str, index: str = DEFAULT_INDEX) -> TenantHandle:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from tenantry.cluster.embedding import check_embedder
 from tenantry.cluster.keys import KeyAdmin
 from tenantry.cluster.shards import ShardAdmin
 from tenantry.errors import InvalidArgument, Refused
@@ -69,7 +70,7 @@ class IndexAdmin:
             raise InvalidArgument("metric", metric, "one of " + ", ".join(Metric))
         self._policy(policy)
         if embedder is not None:
-            self._check_embedder(embedder, dimension)
+            check_embedder(self._embedder, embedder, dimension)
         index = LogicalIndex(
             name=name,
             dimension=dimension,
@@ -106,7 +107,7 @@ class IndexAdmin:
         if "policy" in changes:
             self._policy(changes["policy"])
         if changes.get("embedder") is not None:
-            self._check_embedder(changes["embedder"], current.dimension)
+            check_embedder(self._embedder, changes["embedder"], current.dimension)
         changed = msgspec.structs.replace(current, **changes)
         await self._catalog.indexes.update(changed)
         await self._pool.refresh(name)
@@ -126,10 +127,3 @@ class IndexAdmin:
                 await self._resolver.delete(name, tenant.name)
         await self._catalog.indexes.delete(name)
         await self._pool.close_index(name)
-
-    def _check_embedder(self, name: str, dimension: int) -> None:
-        made = self._embedder(name)
-        if made.dimension != dimension:
-            raise InvalidArgument(
-                "embedder", name, f"one that gives {dimension} dimensions; {made.model} gives {made.dimension}"
-            )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
+from tenantry.cluster.embedding import check_embedder
 from tenantry.cluster.keys import KeyAdmin
 from tenantry.errors import InvalidArgument, Refused, TenantryError
 from tenantry.model.limits import check_count
 from tenantry.model.topology import DEFAULT_INDEX, Tenant, TenantSpec, TenantState
-from tenantry.ports import Catalog
+from tenantry.ports import Catalog, Embedder
 from tenantry.router.resolve import Resolver
 from tenantry.router.shards import ShardPool
 
@@ -27,17 +30,22 @@ class TenantStatus(msgspec.Struct, frozen=True):
 class TenantAdmin:
     """Operations on tenants of any logical index."""
 
-    def __init__(self, catalog: Catalog, pool: ShardPool, resolver: Resolver, keys: KeyAdmin) -> None:
+    def __init__(
+        self, catalog: Catalog, pool: ShardPool, resolver: Resolver, keys: KeyAdmin, embedder: Callable[[str], Embedder]
+    ) -> None:
         self._catalog = catalog
         self._pool = pool
         self._resolver = resolver
         self._keys = keys
+        self._embedder = embedder
 
     async def create(self, name: str, index: str = DEFAULT_INDEX, spec: TenantSpec | None = None) -> Tenant:
         """Place a new tenant. Raises InvalidArgument, NotFound (index), AlreadyExists, CapacityExceeded."""
         wanted = spec or TenantSpec()
         if wanted.expected_vectors < 0:
             raise InvalidArgument("expected_vectors", wanted.expected_vectors, "0 or more")
+        if wanted.embedder is not None:
+            check_embedder(self._embedder, wanted.embedder, (await self._pool.index(index)).dimension)
         return await self._resolver.create(index, name, wanted)
 
     async def get(self, name: str, index: str = DEFAULT_INDEX) -> TenantStatus:

@@ -14,6 +14,7 @@ from tenantry.documents.models import Binding, Models
 from tenantry.documents.shapes import AddReport, Document
 from tenantry.documents.turns import Turn, Turns
 from tenantry.errors import Conflict, InvalidArgument, NotFound
+from tenantry.model.limits import batches
 from tenantry.model.records import ByIds, Record, Vector
 from tenantry.router.router import Router
 
@@ -31,7 +32,6 @@ CHARS_ON_LOOP = 200_000
 LISTINGS_AT_ONCE = 8
 #: Times that a document is begun anew because other writers of it finished in between.
 MAX_TRIES = 5
-RECORD_BYTES = 2_048
 
 
 class Job:
@@ -208,18 +208,13 @@ class Adding:
         if not self._recorded:
             await self._models.record(self._index, self._binding)
             self._recorded = True
-        for part in _parts(records, self._batch_records()):
+        for part in batches(records, self._router.limits):
             self._counts["chunks_written"] += await self._router.upsert(self._index, self._tenant, part)
         for job, _ in batch:
             job.unwritten -= 1
         for job in dict.fromkeys(job for job, _ in batch):
             if job.unwritten == 0:
                 await self._finish(job)
-
-    def _batch_records(self) -> int:
-        limits = self._router.limits
-        each = 4 * self._binding.embedder.dimension + RECORD_BYTES
-        return max(1, min(limits.batch_records, limits.batch_bytes // each))
 
     async def _finish(self, job: Job) -> None:
         """All of the document's chunks are written: remove what is there besides them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -29,6 +29,7 @@ class Limits(msgspec.Struct, frozen=True):
     top_k: int = 10_000
     batch_records: int = 1_000
     batch_bytes: int = 2_097_152
+    """Most bytes of one upsert: of its body as JSON at the gateway, of its vectors, ids and metadata in the library."""
     fetch_ids: int = 1_000
     list_page: int = 100
     """Most ids that one page of a Pinecone list shows."""
@@ -66,6 +67,11 @@ def check_id(given: Any, field: str, limits: Limits) -> str:
         raise TooLarge(field, f"{len(given)} characters", f"at most {limits.id_chars}")
     if "\x00" in given:
         raise InvalidArgument(field, given, "no NUL character")
+    if not given.isascii():
+        try:
+            given.encode()
+        except UnicodeEncodeError:
+            raise InvalidArgument(field, given, "valid Unicode, without lone surrogates") from None
     return given
 
 
@@ -95,15 +101,23 @@ def check_vector(given: Any, field: str, dimension: int, metric: Metric) -> Vect
 
 def check_metadata(given: Any, field: str, limits: Limits) -> dict[str, Any] | None:
     """Flat metadata within the size limit; null values are dropped, as Pinecone does."""
+    return _sized_metadata(given, field, limits)[0]
+
+
+def _sized_metadata(given: Any, field: str, limits: Limits) -> tuple[dict[str, Any] | None, int]:
+    """The metadata and their bytes as JSON."""
     if given is None:
-        return None
+        return None, 0
     if not isinstance(given, Mapping):
         raise InvalidArgument(field, given, "an object of strings, numbers, booleans and lists of strings")
     clean = {key: _metadata_value(key, value, field) for key, value in given.items() if value is not None}
-    size = len(msgspec.json.encode(clean))
+    try:
+        size = len(msgspec.json.encode(clean))
+    except UnicodeEncodeError:
+        raise InvalidArgument(field, clean, "valid Unicode, without lone surrogates") from None
     if size > limits.metadata_bytes:
         raise TooLarge(field, f"{size} bytes", f"at most {limits.metadata_bytes} bytes as JSON")
-    return clean
+    return clean, size
 
 
 def check_records(records: Iterable[Record], dimension: int, metric: Metric, limits: Limits) -> list[Record]:
@@ -115,6 +129,7 @@ def check_records(records: Iterable[Record], dimension: int, metric: Metric, lim
         raise TooLarge("vectors", f"{len(batch)} records", f"at most {limits.batch_records} in one batch")
     seen: set[str] = set()
     checked: list[Record] = []
+    size = 0
     for i, record in enumerate(batch):
         where = f"vectors[{i}]"
         key = check_id(record.id, f"{where}.id", limits)
@@ -122,8 +137,32 @@ def check_records(records: Iterable[Record], dimension: int, metric: Metric, lim
             raise InvalidArgument(f"{where}.id", key, "ids that are unique within the batch")
         seen.add(key)
         values = check_vector(record.values, f"{where}.values", dimension, metric)
-        checked.append(Record(key, values, check_metadata(record.metadata, f"{where}.metadata", limits)))
+        metadata, metadata_bytes = _sized_metadata(record.metadata, f"{where}.metadata", limits)
+        size += record_bytes(key, values, metadata_bytes)
+        checked.append(Record(key, values, metadata))
+    if size > limits.batch_bytes:
+        raise TooLarge("vectors", f"{size} bytes", f"at most {limits.batch_bytes} in one batch; write it in parts")
     return checked
+
+
+def record_bytes(id: str, values: Vector, metadata_bytes: int) -> int:
+    """What a record counts towards ``batch_bytes``."""
+    return 4 * len(values) + len(id) + metadata_bytes
+
+
+def batches(records: Iterable[Record], limits: Limits) -> Iterator[list[Record]]:
+    """The records in their order, in batches within the limits; a record that alone is over them comes alone."""
+    batch: list[Record] = []
+    size = 0
+    for record in records:
+        more = record_bytes(record.id, record.values, len(msgspec.json.encode(record.metadata)))
+        if batch and (len(batch) == limits.batch_records or size + more > limits.batch_bytes):
+            yield batch
+            batch, size = [], 0
+        batch.append(record)
+        size += more
+    if batch:
+        yield batch
 
 
 def check_update(update: Update, dimension: int, metric: Metric, limits: Limits) -> Update:
@@ -154,10 +193,14 @@ def check_count(given: Any, field: str, least: int, most: int) -> int:
 def _metadata_value(key: Any, value: Any, field: str) -> Any:
     if not isinstance(key, str) or not key or key.startswith("$"):
         raise InvalidArgument(field, key, "field names that are non-empty strings and do not start with '$'")
-    if isinstance(value, str | bool | int):
+    if isinstance(value, str | bool):
+        return value
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
     if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
         return list(value)
-    raise InvalidArgument(f"{field}.{key}", value, "a string, a finite number, a boolean or a list of strings")
+    raise InvalidArgument(
+        f"{field}.{key}", value, "a string, a finite number of at most 64 bits, a boolean or a list of strings"
+    )

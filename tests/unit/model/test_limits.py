@@ -4,6 +4,7 @@ import pytest
 from tenantry.errors import InvalidArgument, TooLarge
 from tenantry.model.limits import (
     Limits,
+    batches,
     check_count,
     check_ids,
     check_index_name,
@@ -101,6 +102,28 @@ def test_metadata_over_its_limit():
     with pytest.raises(TooLarge, match="at most 40960 bytes"):
         check_metadata({"a": "x" * 41_000}, "metadata", LIMITS)
     assert check_metadata({"a": "x" * 40_000}, "metadata", LIMITS)
+
+
+def test_a_batch_over_its_bytes_is_refused_and_can_be_written_in_parts():
+    small = Limits(batch_bytes=100, batch_records=4)
+    rows = [Record(f"r{i}", np.ones(2, np.float32), {"t": "x" * 20}) for i in range(10)]
+    with pytest.raises(TooLarge, match="at most 100 in one batch"):
+        check(rows[:4], limits=small)
+    parts = list(batches(rows, small))
+    assert [record.id for part in parts for record in part] == [record.id for record in rows]
+    assert all(check(part, limits=small) for part in parts)
+    assert max(len(part) for part in parts) == 2
+    assert [len(part) for part in batches([Record(str(i), np.ones(2)) for i in range(10)], small)] == [4, 4, 2]
+    assert list(batches([], small)) == []
+
+
+@pytest.mark.parametrize("bad", ["\ud800", 2**70])
+def test_text_without_a_utf8_form_and_endless_numbers(bad):
+    with pytest.raises(InvalidArgument, match="metadata"):
+        check_metadata({"a": bad}, "metadata", LIMITS)
+    if isinstance(bad, str):
+        with pytest.raises(InvalidArgument, match="surrogates"):
+            check(records(bad))
 
 
 def test_an_update_must_change_something():
