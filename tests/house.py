@@ -1,6 +1,7 @@
 """The house rules that no linter knows; run by ``make check``.
 
-Files stay under 500 lines, functions under 70; every setting is documented; ADRs are numbered without a gap.
+Files stay under 500 lines, functions under 70; settings, errors and metrics are documented; links lead somewhere;
+ADRs are numbered without a gap.
 """
 
 from __future__ import annotations
@@ -82,6 +83,16 @@ def undocumented_errors() -> Iterator[str]:
             yield f"docs/reference/errors.md does not name {code}"
 
 
+def undocumented_metrics() -> Iterator[str]:
+    """Metrics that the reference does not name."""
+    text = (ROOT / "docs" / "reference" / "metrics.md").read_text()
+    source = (ROOT / "src/tenantry/telemetry/prometheus.py").read_text()
+    for kind, name in re.findall(r'(Counter|Gauge|Histogram)\(\s*"(\w+)"', source):
+        shown = f"{name}_total" if kind == "Counter" else name
+        if f"`{shown}`" not in text:
+            yield f"docs/reference/metrics.md does not name {shown}"
+
+
 def numbered_decisions() -> Iterator[str]:
     """ADRs are numbered 0001, 0002, ... without a gap."""
     for expected, path in enumerate(sorted((ROOT / "adr").glob("[0-9]*.md")), start=1):
@@ -116,6 +127,7 @@ def main() -> int:
             long_functions,
             stale_settings_reference,
             undocumented_errors,
+            undocumented_metrics,
             numbered_decisions,
             dead_links,
         )
