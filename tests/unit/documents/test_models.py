@@ -21,7 +21,7 @@ async def test_an_index_without_an_embedder_says_how_to_get_one(desk):
         lambda: add(desk, "acme", "plain"),
         lambda: desk.documents.search_all("plain", "text"),
     ):
-        with pytest.raises(Refused, match=r"tenantry index set plain --embedder local"):
+        with pytest.raises(Refused, match=r"tenantry index set plain --embedder NAME"):
             await act()
     await desk.cluster.indexes.update("plain", embedder="words")
     assert (await add(desk, "acme", "plain")).added == 1
