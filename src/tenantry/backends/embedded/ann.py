@@ -91,16 +91,13 @@ class AnnIndex:
         """Bytes of memory, nearly: codes, links, seqs and the rows they are tied to."""
         return self.nodes * (int(self.graph.d) + 8 * LINKS + 24)
 
-    def search(
-        self, vector: NDArray[np.float32], count: int, width: int, allowed: NDArray[np.bool_] | None = None
-    ) -> NDArray[np.int64]:
-        """At most ``count`` nodes near ``vector``, best first by their codes; of the ``allowed`` ones, when given."""
-        if allowed is None:
-            parameters = faiss.SearchParametersHNSW(efSearch=max(width, count))
-        else:
-            bits = np.packbits(allowed, bitorder="little")
-            selector = faiss.IDSelectorBitmap(bits)
-            parameters = faiss.SearchParametersHNSW(efSearch=max(width, count), sel=selector)
+    def width_for(self, count: int) -> int:
+        """How wide to search for that many nodes: in proportion to what was measured for few."""
+        return max(count, self.width * count // proposals(MEASURED_TOP))
+
+    def search(self, vector: NDArray[np.float32], count: int, width: int) -> NDArray[np.int64]:
+        """At most ``count`` nodes near ``vector``, best first by their codes."""
+        parameters = faiss.SearchParametersHNSW(efSearch=width)
         _, nodes = self.graph.search(vector.reshape(1, -1), count, params=parameters)
         found: NDArray[np.int64] = nodes[0]
         return found[found >= 0]

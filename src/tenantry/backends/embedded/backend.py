@@ -13,7 +13,7 @@ from tenantry.backends.embedded.namespace import Namespace
 from tenantry.backends.embedded.resident import Snapshot
 from tenantry.backends.embedded.search import metadata_of, search
 from tenantry.backends.embedded.writes import Clear, DeleteIds, DeleteMatching, Patch, Upsert, Write, is_text
-from tenantry.errors import Corrupt, InvalidArgument, NotFound
+from tenantry.errors import InvalidArgument, NotFound, TenantryError
 from tenantry.model.records import (
     ByFilter,
     ByIds,
@@ -202,13 +202,14 @@ class EmbeddedIndex:
         """Run ``read`` in a worker; whatever a drop beside it does to the file means that the namespace is gone."""
         try:
             return await self._engine.in_io(read)
-        except Corrupt:
+        except TenantryError:
             if namespace.dropped:
                 raise NotFound("namespace", self._name) from None
             raise
         finally:
             if namespace.dropped:
-                namespace.store.close()
+                # SQLite may have made a log anew beside the file that was just removed.
+                await self._engine.in_io(namespace.store.delete_files)
 
     def _checked(self, query: Query) -> Query:
         vector = query.vector

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
+from urllib.parse import quote
 
 from tenantry.errors import Corrupt, StorageFailed, TenantryError, Unavailable
 
@@ -82,7 +83,7 @@ class ConnectionPool:
             if connection is None:
                 if not create and not path.exists():
                     raise Corrupt(f"{path} is missing; stop the process and restore it from a backup")
-                connection = _opened(path)
+                connection = _opened(path, create)
             yield connection
         except BaseException as error:
             with self._lock:
@@ -125,8 +126,9 @@ class ConnectionPool:
         return surplus
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=32)
+def _opened(path: Path, create: bool) -> sqlite3.Connection:
+    place = f"file:{quote(str(path))}?mode={'rwc' if create else 'rw'}"
+    connection = sqlite3.connect(place, uri=True, isolation_level=None, check_same_thread=False, cached_statements=32)
     try:
         connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode=WAL")

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from tenantry.backends.embedded import blas
 from tenantry.backends.embedded.connections import ConnectionPool
+from tenantry.backends.embedded.indexing import INDEX_FROM_ROWS
 from tenantry.backends.embedded.lock import FolderLock
 from tenantry.backends.embedded.shard import Shard
 from tenantry.errors import InvalidArgument, Unavailable
@@ -49,6 +50,7 @@ class Engine:
             one namespace that is larger than this alone still works, and is then the only one kept.
         max_connections: SQLite connections kept open, three file descriptors each at most.
         compute_workers: threads for searches that are too long for the event loop; default: one per core.
+        index_from_rows: vectors from which a namespace gets an approximate index; below, every search is exact.
     """
 
     def __init__(
@@ -58,10 +60,12 @@ class Engine:
         max_resident_bytes: int = RESIDENT_BYTES,
         max_connections: int = OPEN_CONNECTIONS,
         compute_workers: int | None = None,
+        index_from_rows: int = INDEX_FROM_ROWS,
     ) -> None:
         self.root = Path(root)
         self.pool = ConnectionPool(max_connections)
         self._lock = FolderLock(self.root)
+        self.index_from_rows = index_from_rows
         self._max_resident_bytes = max_resident_bytes
         self._compute_workers = compute_workers or os.cpu_count() or 1
         self._io: ThreadPoolExecutor | None = None
@@ -168,15 +172,20 @@ class Engine:
 
     async def in_io(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``job`` in a worker that may block on disk."""
-        return await asyncio.get_running_loop().run_in_executor(self._io, lambda: job(*args, **kwargs))
+        return await self._in(self._io, lambda: job(*args, **kwargs))
 
     async def in_compute(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``job`` in a worker for arithmetic."""
-        return await asyncio.get_running_loop().run_in_executor(self._compute, lambda: job(*args, **kwargs))
+        return await self._in(self._compute, lambda: job(*args, **kwargs))
 
     async def in_build(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``job`` in the one worker for index builds."""
-        return await asyncio.get_running_loop().run_in_executor(self._build, lambda: job(*args, **kwargs))
+        return await self._in(self._build, lambda: job(*args, **kwargs))
+
+    async def _in(self, workers: ThreadPoolExecutor | None, job: Callable[[], T]) -> T:
+        if workers is None or self._closed:
+            raise Unavailable(f"the engine of {self.root} is closed")
+        return await asyncio.get_running_loop().run_in_executor(workers, job)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -58,7 +58,7 @@ class Indexer:
 
     def need(self, resident: Resident) -> Need:
         """What the index of these rows is in need of."""
-        if resident.wild or resident.live < max(INDEX_FROM_ROWS, RETRY_UNFIT_GROWN * self._unfit_at):
+        if resident.wild or resident.live < max(self._engine.index_from_rows, RETRY_UNFIT_GROWN * self._unfit_at):
             return Need.NOTHING
         if resident.ann is None:
             return Need.BUILD
@@ -70,7 +70,7 @@ class Indexer:
 
     def load(self, resident: Resident) -> None:
         """Worker: take the checkpoint up, if it is there, sound and made from these rows."""
-        if resident.live < INDEX_FROM_ROWS or resident.wild:
+        if resident.live < self._engine.index_from_rows or resident.wild:
             return
         index = checkpoint.load(self.path, resident.dimension, resident.metric)
         if index is None:
@@ -100,7 +100,7 @@ class Indexer:
             return
         except Exception:
             log.warning("the index of %s could not be built; it is searched exactly", namespace.name, exc_info=True)
-            self._unfit_at = namespace.vectors or INDEX_FROM_ROWS
+            self._unfit_at = namespace.vectors or self._engine.index_from_rows
             return
         finally:
             self._running = False
