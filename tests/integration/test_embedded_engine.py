@@ -71,9 +71,10 @@ async def test_many_namespaces_take_bounded_memory_and_files(open_engine, tmp_pa
     for start in range(0, 320, 16):
         await asyncio.gather(*(use(name, i) for i, name in enumerate(names[start : start + 16], start)))
         assert engine.resident_bytes <= 200_000
-        # Between calls no more than these are open; each is at most a database, its log and its index.
+        # Between calls no more than these are open. Each is at most a database, its log, its index, and a descriptor
+        # that SQLite keeps for a closed neighbour, whose locks would be lost with it.
         assert engine.pool.open_count <= 12
-        assert file_descriptors(tmp_path) <= 3 * 12 + 1
+        assert file_descriptors(tmp_path) <= 4 * 12 + 1
     assert 1 < engine.resident_count < 100
     assert (await backend.stats()).vectors == 320 * 20
     for i in (0, 100, 319):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tenantry.backends.embedded.columns import MOST_COLUMNS, Columns
 from tenantry.model.filters import And, Compare, Op, Or, matches
 
-FIELDS = ["a", "b", 'quo"te', "tab\t", "type", "ü"]
+FIELDS = ["a", "a", "a", "b", 'quo"te', "tab\t", "type", "ü"]
 EDGES = [
     0,
     -0.0,
@@ -104,6 +104,25 @@ def test_numbers_are_compared_without_rounding(value, bound, op):
     condition = Compare("a", op, bound)
     (row,) = stored([{"a": value}])
     assert Columns(encoded([row])).mask(condition, 1).tolist() == [matches(condition, row)]
+
+
+def test_every_kind_of_value_beside_every_kind_of_term():
+    """All pairs of the values where kinds and roundings meet; the random tests look for what is not listed here."""
+    listed = [*EDGES, "", "x", "1", "true", True, False]
+    held = [*listed, [], ["x"], ["x", "1"], ["x", 1], {"x": 1}, None]
+    rows = [{"a": value} for value in held] + [None, {}, {"b": 1}]
+    columns, wanted = Columns(encoded(rows)), stored(rows)
+    terms = [Compare("a", op, value) for op in (Op.EQ, Op.NE) for value in listed]
+    terms += [Compare("a", op, bound) for op in (Op.GT, Op.GTE, Op.LT, Op.LTE) for bound in EDGES]
+    terms += [Compare("a", op, (left, right)) for op in (Op.IN, Op.NIN) for left in listed for right in listed]
+    terms += [Compare("a", op, (*listed[i:], "y")) for op in (Op.IN, Op.NIN) for i in range(len(listed))]
+    terms += [Compare("a", Op.EXISTS, there) for there in (True, False)]
+    for term in terms:
+        assert columns.mask(term, len(rows)).tolist() == [matches(term, row) for row in wanted], term
+    for n in range(len(rows)):
+        for value in ("x", "1", 2**53 + 1, 10**400):
+            term = Compare("a", Op.EQ, value)
+            assert columns.mask(term, n).tolist() == [matches(term, row) for row in wanted[:n]]
 
 
 def test_many_values_at_once():

@@ -10,7 +10,6 @@ import numpy as np
 
 from tenantry.backends.embedded.engine import Engine
 from tenantry.backends.embedded.namespace import Namespace
-from tenantry.backends.embedded.resident import Snapshot
 from tenantry.backends.embedded.search import metadata_of, search
 from tenantry.backends.embedded.writes import Clear, DeleteIds, DeleteMatching, Patch, Upsert, Write, is_text
 from tenantry.errors import InvalidArgument, NotFound, TenantryError
@@ -151,10 +150,15 @@ class EmbeddedIndex:
         query = self._checked(query)
         snapshot = resident.snapshot()
         numbers = snapshot.n * self._dimension
-        if numbers <= INLINE_NUMBERS and _reads_little(snapshot, query):
+        unread = 0 if query.filter is None else snapshot.columns.unread_rows(query.filter, snapshot.n)
+        if numbers <= INLINE_NUMBERS and unread <= INLINE_METADATA:
             await self._engine.take_turn(numbers)
-            return search(snapshot, query)
-        return await self._engine.in_compute(search, snapshot, query)
+            hits = search(snapshot, query)
+        else:
+            hits = await self._engine.in_compute(search, snapshot, query)
+        if unread:
+            self._engine.note_resident(namespace)  # its columns have grown
+        return hits
 
     async def scan(self, cursor: str | None, limit: int, prefix: str = "") -> Page:
         """Records with ids after ``cursor``, ascending by code point; each page is the state at one moment."""
@@ -219,12 +223,6 @@ class EmbeddedIndex:
         if vector.shape != (self._dimension,):
             raise InvalidArgument("vector", f"shape {vector.shape}", f"exactly {self._dimension} numbers")
         return msgspec.structs.replace(query, vector=vector)
-
-
-def _reads_little(snapshot: Snapshot, query: Query) -> bool:
-    if query.filter is None:
-        return True
-    return snapshot.columns.unread_rows(query.filter, snapshot.n) <= INLINE_METADATA
 
 
 def _cut(cursor: str | None) -> str | None:

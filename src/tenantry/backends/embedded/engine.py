@@ -48,7 +48,7 @@ class Engine:
         root: the data folder; each shard gets a folder in it.
         max_resident_bytes: memory for rows and indexes of the namespaces in use. The least recently used go first;
             one namespace that is larger than this alone still works, and is then the only one kept.
-        max_connections: SQLite connections kept open, three file descriptors each at most.
+        max_connections: SQLite connections kept open, at most four file descriptors each.
         compute_workers: threads for searches that are too long for the event loop; default: one per core.
         index_from_rows: vectors from which a namespace gets an approximate index; below, every search is exact.
     """

@@ -7,6 +7,7 @@ stand in the matrix, which makes the order of ties (by id) hold.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -67,7 +68,7 @@ def index_candidates(
     its way there then passes for the answer.
     """
     index, top_k = attached.index, query.top_k
-    norm = float(np.sqrt(np.dot(query.vector, query.vector)))
+    norm = math.sqrt(np.dot(query.vector, query.vector))
     if snap.wild or not 1 / SAFE_NORM < norm < SAFE_NORM:
         return None
     vector = query_form(query.vector, snap.metric)
@@ -103,7 +104,7 @@ def exact_candidates(snap: Snapshot, vector: Vector, top_k: int, rows: Rows | No
     total = snap.n - snap.dead if rows is None else len(rows)
     if total <= top_k:
         return np.flatnonzero(snap.alive()) if rows is None else rows
-    norm = float(np.sqrt(np.dot(vector, vector)))
+    norm = math.sqrt(np.dot(vector, vector))
     if snap.wild or not 1 / SAFE_NORM < norm < SAFE_NORM:
         return _wide_candidates(snap, vector, top_k, np.flatnonzero(snap.alive()) if rows is None else rows)
     if rows is not None and total < GATHER_BELOW * snap.n:
@@ -178,10 +179,11 @@ def exact_scores(snap: Snapshot, vector: Vector, rows: Rows) -> NDArray[np.float
         return 0.0 - squares
     scores: NDArray[np.float64] = np.vecdot(matrix, wide)
     if snap.metric is Metric.COSINE:
-        lengths = snap.norms[rows] * np.sqrt(np.dot(wide, wide))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            scores /= lengths
-        scores = np.nan_to_num(np.clip(scores, -1.0, 1.0, out=scores), copy=False)
+        lengths = snap.norms[rows] * math.sqrt(np.dot(wide, wide))
+        lengths[lengths == 0.0] = 1.0  # a zero vector has no angle; its product is 0, so let its score be
+        scores /= lengths
+        np.minimum(scores, 1.0, out=scores)
+        np.maximum(scores, -1.0, out=scores)
     return scores
 
 
