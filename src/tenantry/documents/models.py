@@ -142,8 +142,8 @@ class Models:
         if name is None:
             raise Refused(
                 f"index {logical.name!r} has no embedder, so it takes vectors, not text; give it one whose vectors "
-                f"have {logical.dimension} dimensions with `tenantry index set {logical.name} --embedder NAME`, where NAME "
-                "is local or openai:MODEL@DIMENSIONS"
+                f"have {logical.dimension} dimensions with `tenantry index set {logical.name} --embedder NAME`, "
+                "where NAME is local or openai:MODEL@DIMENSIONS"
             )
         embedder = self._embedder(name)
         if embedder.dimension != logical.dimension:
