@@ -17,8 +17,9 @@ NOTE = (
     "Synthetic unit vectors in clusters (256 topics, 12 a tenant, 48 inner directions), fixed seeds; 5% of the rows of "
     "the measured classes deleted and 5% overwritten before the queries. Every hit comes with id, score, text and "
     "fields; the filter (a string and a number) matches a tenth of the rows. What an engine's own Python client costs "
-    "is in its times (TCP for pgvector and Milvus Lite). 'First query': of each tenant since it was written. An "
-    "acknowledged write is synced to disk by Tenantry and pgvector only."
+    "is in its times (TCP for pgvector and Milvus Lite). 'First query': of each tenant since it was written, then the "
+    "first with a filter; the other classes are asked afterwards, warm. An acknowledged write is synced to disk by "
+    "Tenantry and pgvector only."
 )
 
 
