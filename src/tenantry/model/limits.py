@@ -13,6 +13,7 @@ import numpy as np
 from tenantry.errors import InvalidArgument, TooLarge
 from tenantry.model.records import Metric, Record, Update, Vector
 
+_encode = msgspec.json.Encoder().encode
 _GENERATION = re.compile(r"~\d+$")
 _INDEX_NAME = re.compile(r"^[a-z0-9]([a-z0-9-]{0,43}[a-z0-9])?$")
 MAX_DIMENSION = 20_000
@@ -108,11 +109,11 @@ def _sized_metadata(given: Any, field: str, limits: Limits) -> tuple[dict[str, A
     """The metadata and their bytes as JSON."""
     if given is None:
         return None, 0
-    if not isinstance(given, Mapping):
+    if type(given) is not dict and not isinstance(given, Mapping):
         raise InvalidArgument(field, given, "an object of strings, numbers, booleans and lists of strings")
     clean = {key: _metadata_value(key, value, field) for key, value in given.items() if value is not None}
     try:
-        size = len(msgspec.json.encode(clean))
+        size = len(_encode(clean))
     except UnicodeEncodeError:
         raise InvalidArgument(field, clean, "valid Unicode, without lone surrogates") from None
     if size > limits.metadata_bytes:
@@ -130,19 +131,36 @@ def check_records(records: Iterable[Record], dimension: int, metric: Metric, lim
     seen: set[str] = set()
     checked: list[Record] = []
     size = 0
+    sound = _all_sound([record.values for record in batch], dimension, metric)
     for i, record in enumerate(batch):
-        where = f"vectors[{i}]"
-        key = check_id(record.id, f"{where}.id", limits)
+        key = check_id(record.id, f"vectors[{i}].id", limits)
         if key in seen:
-            raise InvalidArgument(f"{where}.id", key, "ids that are unique within the batch")
+            raise InvalidArgument(f"vectors[{i}].id", key, "ids that are unique within the batch")
         seen.add(key)
-        values = check_vector(record.values, f"{where}.values", dimension, metric)
-        metadata, metadata_bytes = _sized_metadata(record.metadata, f"{where}.metadata", limits)
+        values = record.values
+        if not sound:
+            values = check_vector(values, f"vectors[{i}].values", dimension, metric)
+        metadata, metadata_bytes = _sized_metadata(record.metadata, f"vectors[{i}].metadata", limits)
         size += record_bytes(key, values, metadata_bytes)
         checked.append(Record(key, values, metadata))
     if size > limits.batch_bytes:
         raise TooLarge("vectors", f"{size} bytes", f"at most {limits.batch_bytes} in one batch; write it in parts")
     return checked
+
+
+def _all_sound(vectors: Sequence[Any], dimension: int, metric: Metric) -> bool:
+    """Whether `check_vector` would give back each of these as it is: asked of the whole batch in half the time."""
+    for vector in vectors:
+        if type(vector) is not np.ndarray or vector.dtype != np.float32 or vector.shape != (dimension,):
+            return False
+        if not vector.flags.c_contiguous:
+            return False
+    matrix = np.stack(vectors)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        squares = np.vecdot(matrix, matrix)
+    if not np.isfinite(squares).all():
+        return False
+    return metric is not Metric.COSINE or bool((squares > SMALLEST_SQUARE).all())
 
 
 def record_bytes(id: str, values: Vector, metadata_bytes: int) -> int:
