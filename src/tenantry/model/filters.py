@@ -47,6 +47,7 @@ class Op(StrEnum):
 
 RANGE_OPS = frozenset({Op.GT, Op.GTE, Op.LT, Op.LTE})
 LIST_OPS = frozenset({Op.IN, Op.NIN})
+_OPS: dict[Any, Op] = {op.value: op for op in Op}
 
 
 class Compare(msgspec.Struct, frozen=True, tag=True):
@@ -161,10 +162,9 @@ def _parse_operators(name: str, raw: Mapping[Any, Any], where: str, budget: list
         raise InvalidArgument(place, raw, "an operator such as {'$eq': value}")
     terms: list[Filter] = []
     for key, value in raw.items():
-        try:
-            op = Op(key)
-        except ValueError:
-            raise InvalidArgument(place, key, "one of " + " ".join(Op)) from None
+        op = _OPS.get(key)
+        if op is None:
+            raise InvalidArgument(place, key, "one of " + " ".join(Op))
         terms.append(_term(name, op, value, where, budget))
     return terms
 
