@@ -146,6 +146,11 @@ def test_the_main_job_on_a_folder(run, data):
     hits = run("query", "acme/ünï", "--like", "r1", "--top-k", "2", "--filter", '{"even": false}', *at).json["hits"]
     assert [hit["id"] for hit in hits] == ["r1", "r3"]
     assert run("ids", "acme/ünï", *at).json == ["r0", "r1", "r2", "r3", "r4"]
+    assert run("update", "acme/ünï", "r3", "--set", '{"kind": "x"}', *at).json["found"] is True
+    [changed] = run("fetch", "acme/ünï", "r3", *at).json
+    assert changed["metadata"] == {"even": False, "kind": "x"}
+    assert run("update", "acme/ünï", "nobody", "--set", "{}", *at).code == 1
+    assert run("update", "acme/ünï", "r3", *at).code == 2
     assert run("delete", "acme/ünï", "r0", "nobody", *at).code == 0
     assert [one["id"] for one in run("fetch", "acme/ünï", "r0", "r1", *at).json] == ["r1"]
     assert run("delete", "acme/ünï", "--filter", '{"even": true}', *at).code == 0

@@ -69,7 +69,7 @@ async def _run(data: Path, small: bool, keep: bool, rebuild: bool, report: Repor
     corpus = await asyncio.to_thread(load_corpus, small)
     report.opening(corpus, data, found)
     async with await demo_folder.open_demo(settings, SHARDS) as cluster:
-        loaded = await demo_load.load(cluster, corpus, report)
+        loaded = await demo_load.load(cluster, corpus, report.progress)
         demo_folder.mark(data, corpus.source, complete=True)
         report.loaded(corpus, loaded)
         await _show(cluster, corpus, report)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -13,7 +15,6 @@ from tenantry.model.topology import DEFAULT_INDEX
 
 if TYPE_CHECKING:
     from tenantry.cli.corpus import Corpus
-    from tenantry.cli.demo_report import Report
     from tenantry.cluster import Cluster
 
 TENANTS_AT_ONCE = 4
@@ -26,12 +27,20 @@ class Loaded(msgspec.Struct, frozen=True):
     seconds: float
 
 
-async def load(cluster: Cluster, corpus: Corpus, report: Report) -> Loaded:
-    """Add every service's documents to its tenant. Documents that are there already are passed over."""
+async def load(
+    cluster: Cluster,
+    corpus: Corpus,
+    progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]],
+) -> Loaded:
+    """Add every service's documents to its tenant. Documents that are there already are passed over.
+
+    Args:
+        progress: opens a bar with a title and a total; what it gives is called with how much more is done.
+    """
     started = time.perf_counter()
     waiting = iter(corpus.services)
     reports: list[AddReport] = []
-    with report.progress("Embedding and storing documents", corpus.documents) as advance:
+    with progress("Embedding and storing documents", corpus.documents) as advance:
 
         async def worker() -> None:
             for service in waiting:

@@ -33,7 +33,7 @@ ORDER = (
     *("demo", "init", "serve"),
     *("index", "shard", "tenant", "keys"),
     *("docs", "search", "search-all"),
-    *("upsert", "query", "fetch", "delete", "ids"),
+    *("upsert", "query", "fetch", "update", "delete", "ids"),
     *("stats", "verify-routing"),
     *("version", "completion"),
 )

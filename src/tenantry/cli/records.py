@@ -1,4 +1,4 @@
-"""Vectors of one tenant: ``upsert``, ``query``, ``fetch``, ``delete``, ``ids``."""
+"""Vectors of one tenant: ``upsert``, ``query``, ``fetch``, ``update``, ``delete``, ``ids``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from tenantry.cli import given
 from tenantry.cli.command import Session, Yes, command
-from tenantry.cli.failures import usage
+from tenantry.cli.failures import Failure, usage
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -37,6 +37,14 @@ def register(app: typer.Typer) -> None:
             ],
         ),
         ("fetch", fetch, ["tenantry fetch acme doc-1 doc-2", "tenantry fetch acme doc-1 --json"]),
+        (
+            "update",
+            update,
+            [
+                """tenantry update acme doc-1 --set '{"lang": "en"}'""",
+                "tenantry update acme doc-1 --vector '[0.1, 0.2, 0.3]'",
+            ],
+        ),
         (
             "delete",
             delete,
@@ -130,6 +138,35 @@ async def fetch(
         session.out.warn(f"no such record: {', '.join(one for one in dict.fromkeys(ids) if one not in known)}")
     if not records:
         raise typer.Exit(1)
+
+
+async def update(
+    session: Session,
+    tenant: Tenant,
+    id: Annotated[str, typer.Argument(metavar="ID", help="Id of the record.")],
+    *,
+    set_metadata: Annotated[
+        str | None, typer.Option("--set", metavar="JSON", help="Metadata fields to set; others stay.")
+    ] = None,
+    vector: Annotated[str | None, typer.Option("--vector", metavar="JSON", help="The new vector.")] = None,
+    vector_file: Annotated[
+        Path | None, typer.Option("--vector-file", metavar="FILE", help="A file with the new vector; - is stdin.")
+    ] = None,
+) -> None:
+    """Change a record: metadata fields, its vector, or both."""
+    fields = given.json_object(set_metadata, "--set")
+    values = given.vector(vector, vector_file)
+    if fields is None and values is None:
+        raise usage("say what to change: --set, --vector or --vector-file")
+    body: dict[str, Any] = {"id": id}
+    if values is not None:
+        body["values"] = values
+    if fields is not None:
+        body["set_metadata"] = fields
+    done = await session.api.post(*session.tenant(tenant, "update"), body=body)
+    if not done["found"]:
+        raise Failure(f"tenant {tenant!r} has no record {id!r}", f"`tenantry ids {tenant}` lists them")
+    session.out.show({"tenant": tenant, "id": id, **done}, f"changed {id} of {tenant}")
 
 
 async def delete(
