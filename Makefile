@@ -54,8 +54,8 @@ bench: setup  ## Measure against peers and limits in one run; see bench/README.m
 lock: setup  ## Resolve the lock files anew (needs uv on the PATH)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --group build --group test \
 	  --group lint --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
-	for sdk in pinecone3 pinecone7; do uv pip compile tests/sdk/$$sdk.in --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-header --quiet -o tests/sdk/$$sdk.lock || exit 1; done
+	for lock in tests/sdk/pinecone3 tests/sdk/pinecone7 bench/peers; do uv pip compile $$lock.in --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --quiet -o $$lock.lock || exit 1; done
 
 clean:  ## Remove environments, caches and the demo's data
-	rm -rf $(VENV) $(SDK_VENVS) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache demo-data
+	rm -rf $(VENV) $(SDK_VENVS) .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache demo-data

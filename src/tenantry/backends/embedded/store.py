@@ -24,15 +24,15 @@ LOAD_ROWS = 1000
 VACUUM_OVER_BYTES = 1 << 20
 IDS_PER_STATEMENT = 500
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS records (
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE IF NOT EXISTS records (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
     vector BLOB NOT NULL,
     metadata BLOB
-);
-"""
+)""",
+)
 
 Stored = tuple[str, bytes, bytes | None]
 """id, float32 values, metadata as JSON."""
@@ -105,8 +105,9 @@ class Store:
 
         It holds the namespace's name, so that a lost manifest can be rebuilt by hand.
         """
-        with self._pool.use(self.path, Role.WRITER, create=True) as connection:
-            connection.executescript(_SCHEMA)
+        with self._pool.use(self.path, Role.WRITER, create=True) as connection, transaction(connection):
+            for statement in _SCHEMA:  # in one transaction: one sync, not three
+                connection.execute(statement)
             connection.execute("INSERT OR IGNORE INTO about VALUES ('namespace', ?)", (namespace,))
 
     @contextlib.contextmanager
