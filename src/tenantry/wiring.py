@@ -15,7 +15,7 @@ from tenantry.caches.memory import MemoryRouteCache
 from tenantry.catalogs.sql import open_catalog
 from tenantry.clock import SystemClock
 from tenantry.cluster import Cluster, Parts
-from tenantry.errors import InvalidArgument, NotFound
+from tenantry.errors import Corrupt, InvalidArgument, NotFound
 from tenantry.model.topology import DEFAULT_INDEX, LogicalIndex, Shard
 from tenantry.placement import policy
 from tenantry.ports import Embedder, Telemetry, VectorBackend
@@ -91,6 +91,7 @@ async def open_cluster(
         Corrupt, Unavailable: the catalog cannot be read.
     """
     chosen = as_settings(data, **settings)
+    _check_not_lost(chosen)
     if chosen.catalog_url is None and not (chosen.data / CATALOG_FILE).is_file():
         raise NotFound("cluster", str(chosen.data), f"make one with `tenantry init --data {chosen.data}`")
     return await _open(chosen, telemetry)
@@ -114,8 +115,10 @@ async def init_cluster(
 
     Raises:
         AlreadyExists: there is a cluster with a default index already; nothing is changed.
+        Corrupt: the folder holds shards, but no catalog.
     """
     chosen = as_settings(data, **(settings or {}))
+    _check_not_lost(chosen)
     chosen.data.mkdir(parents=True, exist_ok=True)
     cluster = await _open(chosen, None)
     try:
@@ -135,6 +138,19 @@ def as_settings(data: str | Path | Settings | None, **settings: Any) -> Settings
     if isinstance(data, Settings):
         return data
     return Settings(data=Path(data), **settings) if data is not None else Settings(**settings)
+
+
+def _check_not_lost(settings: Settings) -> None:
+    """A catalog that is gone or empty while shards hold data is a loss, not a fresh start."""
+    catalog, shards = settings.data / CATALOG_FILE, settings.data / SHARDS_FOLDER
+    if settings.catalog_url is not None or (catalog.is_file() and catalog.stat().st_size > 0):
+        return
+    if shards.is_dir() and any(shard.is_dir() for shard in shards.iterdir()):
+        state = "empty" if catalog.is_file() else "missing"
+        raise Corrupt(
+            f"{catalog} is {state}, yet {shards} holds data; restore the catalog from a backup, name the catalog's "
+            "database with TENANTRY_CATALOG_URL, or use another folder"
+        )
 
 
 async def _open(settings: Settings, telemetry: Telemetry | None) -> Cluster:

@@ -79,6 +79,19 @@ async def test_a_corrupt_catalog_is_named(tmp_path):
         await open_cluster(tmp_path)
 
 
+@pytest.mark.parametrize("lost", ["missing", "empty"])
+async def test_a_lost_catalog_is_no_fresh_start(tmp_path, lost):
+    async with await init_cluster(tmp_path, dimension=3) as cluster:
+        await cluster.tenant("a").upsert([("x", [1, 2, 3])])
+    for file in tmp_path.glob("catalog.db*"):
+        file.unlink()
+    if lost == "empty":
+        (tmp_path / "catalog.db").touch()
+    for act in (open_cluster(tmp_path), init_cluster(tmp_path, dimension=3)):
+        with pytest.raises(Corrupt, match=f"catalog.db is {lost}, yet"):
+            await act
+
+
 async def test_fifty_tenants_at_once_never_exceed_capacity(tmp_path):
     async with await init_cluster(tmp_path, dimension=3, shards=3) as cluster:
         for number in range(3):
