@@ -11,7 +11,10 @@ from typing import Any, Protocol
 
 import msgspec
 
+from tenantry.model.changes import Change, LogEntry, Resolved
 from tenantry.model.keys import ApiKey
+from tenantry.model.leases import Copy, Lease
+from tenantry.model.moves import Move, Wish
 from tenantry.model.records import Hit, IdPage, NamespaceStats, Page, Query, Record, Selector, Update, Vector
 from tenantry.model.topology import (
     Claim,
@@ -38,6 +41,8 @@ class Features(msgspec.Struct, frozen=True):
         exact_counts: `VectorBackend.stats` is exact at any moment.
         many_namespace_query: one call can search several namespaces.
         sparse: sparse values are stored and searched.
+        visible_s: longest time after the acknowledgement of a write until every kind of read (fetch, query, scan)
+            shows it, seconds; 0 with `read_your_writes`.
     """
 
     filters: bool = True
@@ -46,6 +51,7 @@ class Features(msgspec.Struct, frozen=True):
     exact_counts: bool = False
     many_namespace_query: bool = False
     sparse: bool = False
+    visible_s: float = 0.0
 
 
 class Index(Protocol):
@@ -209,6 +215,143 @@ class SettingCatalog(Protocol):
         """Every setting."""
 
 
+class MoveCatalog(Protocol):
+    """Moves, each saved with the route that belongs to its phase. One method is one transaction.
+
+    ``fence`` is the fencing number of the caller's lease on ``move.lease``: a caller who lost it gets `Conflict`
+    and has changed nothing.
+    """
+
+    async def begin(self, move: Move, expected_epoch: int) -> Tenant:
+        """Record a new move (phase PREPARE) with its route, which reserves room on the target and raises the
+        tenant's generation to that of the target's namespace. Returns the tenant as it is now.
+
+        Raises:
+            AlreadyExists: a move of this tenant is running.
+            NotFound: no such tenant.
+            Conflict: the tenant has another epoch; or the target is gone, not active, full (of tenants, or of what
+                they are expected to hold) or dedicated to another.
+        """
+
+    async def get(self, id: str) -> Move:
+        """Raises NotFound."""
+
+    async def list(
+        self,
+        index: str | None = None,
+        *,
+        open_only: bool = False,
+        tenant: str | None = None,
+        limit: int = 100,
+        before: Move | None = None,
+    ) -> list[Move]:
+        """Newest first (created_at, then id, both descending); go on with ``before`` = the last one seen."""
+
+    async def set_wish(self, id: str, wish: Wish) -> Move:
+        """Change what is wanted. The same wish again is harmless. Raises NotFound; Refused, with the reason, when
+        `tenantry.model.moves.check_wish` says so."""
+
+    async def advance(self, move: Move, fence: int, *, head: int | None = None) -> tuple[Move, Tenant]:
+        """Save a move in its new phase, and the tenant's route for it (`route_of`, one epoch higher, when it
+        differs from the present one in more than the epoch), in one transaction.
+
+        Args:
+            head: when given, the tenant's log must end exactly there.
+
+        The wish is not written; it is read. Of a deleted tenant only the move is saved, and only with an ended
+        phase. With DONE and the source still there, the source becomes a retired copy.
+
+        Raises:
+            Conflict: the fence is not the lease's, the log went on, the shard does not take it, or the wish (CANCEL
+                at the commit, ROLL_BACK at the closing) forbids this step.
+            NotFound: the tenant was deleted, and the phase is not an ended one.
+        """
+
+    async def save(self, move: Move, fence: int) -> None:
+        """Save marks, progress, proof and error within a phase; marks never go back. Raises Conflict (fence)."""
+
+
+class LeaseCatalog(Protocol):
+    """Named leases: who routes (``router/ID``), who runs a move (``move/ID``).
+
+    Leases hold no times: a holder counts from before its last `beat` that succeeded, an observer from the moment it
+    first saw the present beat. So clocks of different machines are never compared.
+    """
+
+    async def claim(self, name: str, owner: str, seen: Lease | None) -> Lease:
+        """Take a lease that is free (``seen`` None or without an owner), or that another let lapse: it must still be
+        exactly as ``seen``. The fence grows with each claim. Raises Conflict."""
+
+    async def beat(self, owner: str) -> dict[str, int]:
+        """Renew every lease of the owner; name to fence of those that it still has."""
+
+    async def release(self, name: str, owner: str) -> None:
+        """Give a lease up: it stays, with its fence, without an owner. Not holding it is success."""
+
+    async def expel(self, seen: Lease) -> bool:
+        """Take a lapsed lease from its owner, if it is still exactly as seen."""
+
+    async def list(self, prefix: str) -> list[Lease]:
+        """Leases that have an owner, by name."""
+
+    async def get(self, name: str) -> Lease | None:
+        """One lease, owned or free; None when there never was one."""
+
+
+class BarrierCatalog(Protocol):
+    """Which router has seen which route."""
+
+    async def acknowledge(self, router: str, index: str, tenant: str, epoch: int) -> None:
+        """Note that this router (name of its lease) will not use an older route of the tenant any more."""
+
+    async def acknowledged(self, index: str, tenant: str) -> dict[str, int]:
+        """Router to the highest epoch that it acknowledged."""
+
+    async def forget(self, index: str, tenant: str) -> None:
+        """Drop a tenant's acknowledgements, when its move has ended."""
+
+
+class WriteLog(Protocol):
+    """The log of each tenant's writes while it moves; the one place that can refuse a stale writer."""
+
+    async def append(self, index: str, tenant: str, epoch: int, change: Change) -> int:
+        """Add a change, durably; returns its place in the tenant's log.
+
+        Raises:
+            Conflict: the tenant's route is not at this epoch, or its mode is not LOGGED: look again.
+            NotFound: no such tenant.
+            Refused: it is suspended or being deleted.
+        """
+
+    async def read(self, index: str, tenant: str, after: int, limit: int) -> list[LogEntry]:
+        """Entries after ``after``, in order."""
+
+    async def head(self, index: str, tenant: str) -> int:
+        """The last place given out; 0 when there was none. Never goes back, over all moves of a tenant."""
+
+    async def resolve(self, move: Move, fence: int, seq: int, change: Resolved) -> None:
+        """Store what an entry came to, in its place. Raises Conflict (fence), NotFound (entry)."""
+
+    async def trim(self, index: str, tenant: str, through: int) -> None:
+        """Drop entries up to and including ``through``."""
+
+    async def bytes(self, index: str, tenant: str) -> int:
+        """Size of what the log holds."""
+
+
+class CopyCatalog(Protocol):
+    """Retired copies: physical namespaces that no route names any more, kept for a while."""
+
+    async def due(self, now: float, limit: int) -> list[Copy]:
+        """Those of any index whose time has come, oldest first."""
+
+    async def list(self, index: str, *, shard: str | None = None, tenant: str | None = None) -> list[Copy]:
+        """Oldest first."""
+
+    async def forget(self, copy: Copy) -> None:
+        """Drop the entry, when the namespace is gone. Not there is success."""
+
+
 class Catalog(Protocol):
     """The truth: what exists and where. Not on the hot path."""
 
@@ -231,6 +374,26 @@ class Catalog(Protocol):
     @property
     def settings(self) -> SettingCatalog:
         """Shared settings."""
+
+    @property
+    def moves(self) -> MoveCatalog:
+        """Moves."""
+
+    @property
+    def leases(self) -> LeaseCatalog:
+        """Leases."""
+
+    @property
+    def barriers(self) -> BarrierCatalog:
+        """Acknowledged epochs."""
+
+    @property
+    def log(self) -> WriteLog:
+        """Write logs."""
+
+    @property
+    def copies(self) -> CopyCatalog:
+        """Retired copies."""
 
     async def aclose(self) -> None:
         """Close connections; safe to call twice."""
@@ -301,3 +464,10 @@ class Telemetry(Protocol):
 
     def lookup(self, cached: bool) -> None:
         """One route look-up, from the cache or from the catalog."""
+
+
+class Faults(Protocol):
+    """Named points at which a test may stop, delay or kill what runs there. In production they do nothing."""
+
+    async def reach(self, point: str) -> None:
+        """Called on the way; the name says what has just happened (``copy.page-written``)."""
