@@ -414,6 +414,9 @@ class RouteCache(Protocol):
     def forget(self, index: str, tenant: str) -> None:
         """Drop the route; the next look-up goes to the catalog."""
 
+    def clear(self) -> None:
+        """Drop every route: this process may have missed changes."""
+
     def __len__(self) -> int:
         """Number of cached routes."""
 

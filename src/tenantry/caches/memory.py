@@ -75,6 +75,12 @@ class MemoryRouteCache:
                 del self._floors[key]
         self._floors[index, tenant] = old.epoch
 
+    def clear(self) -> None:
+        """Drop every route; their epochs are not kept, since whoever read one of them before must not use it now."""
+        self._routes.clear()
+        self._floors.clear()
+        self._count = 0
+
     def __len__(self) -> int:
         """Number of cached routes."""
         return self._count

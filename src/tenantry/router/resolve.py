@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from tenantry.errors import AlreadyExists, Bug, CapacityExceeded, Conflict, NotFound, Refused
+from tenantry.errors import AlreadyExists, CapacityExceeded, Conflict, NotFound, Refused
 from tenantry.model.limits import Limits, check_tenant_name
 from tenantry.model.topology import (
     Claim,
     ClusterView,
-    Mode,
     Route,
     ShardState,
     ShardView,
@@ -19,6 +18,8 @@ from tenantry.model.topology import (
     TenantState,
 )
 from tenantry.ports import Catalog, Clock, PlacementPolicy, RouteCache, Telemetry
+from tenantry.router.member import Member
+from tenantry.router.news import News
 from tenantry.router.shards import ShardPool
 
 #: Lost races for room on a shard before giving up; each means that somebody else did place a tenant.
@@ -37,7 +38,12 @@ class Resolver:
         limits: Limits,
         clock: Clock,
         telemetry: Telemetry,
+        *,
+        member: Member,
+        news: News,
     ) -> None:
+        self._member = member
+        self._news = news
         self._catalog = catalog
         self._cache = cache
         self._pool = pool
@@ -50,9 +56,16 @@ class Resolver:
     def cached(self, index: str, tenant: str) -> Route | None:
         """The route if it is in the cache and usable, without waiting for anything."""
         route = self._cache.get(index, tenant)
-        if route is not None and route.state is TenantState.ACTIVE and route.mode is Mode.DIRECT:
+        if route is not None and route.state is TenantState.ACTIVE:
             return route
         return None
+
+    def learn(self, index: str, tenant: str, route: Route, term: int) -> None:
+        """Use this route from now on, unless a newer one is known, or the lease under which it was read (its `term`)
+        was lost meanwhile."""
+        if term == self._member.term:
+            self._cache.put(index, tenant, route)
+            self._news.route_changed((index, tenant))
 
     async def route(self, index: str, tenant: str) -> Route:
         """The usable route of an existing tenant.
@@ -67,16 +80,15 @@ class Resolver:
 
     async def reload(self, index: str, tenant: str) -> Route:
         """As `route`, from the catalog; what it finds replaces the cached route."""
+        term = await self._member.join()
         await self._pool.index(index)
         found = await self._catalog.tenants.get(index, tenant)
         if found.state is TenantState.CREATING:
             found = await self._activate(found)
         if found.state is not TenantState.ACTIVE:
-            self._cache.put(index, tenant, found.route)
+            self.learn(index, tenant, found.route, term)
             raise Refused(_unusable(found))
-        if found.route.mode is not Mode.DIRECT:
-            raise Bug(f"tenant {tenant!r} has a route in mode {found.route.mode}, which this version never sets")
-        self._cache.put(index, tenant, found.route)
+        self.learn(index, tenant, found.route, term)
         return found.route
 
     async def route_for_write(self, index: str, tenant: str) -> Route:
@@ -102,6 +114,7 @@ class Resolver:
             CapacityExceeded: no eligible shard has room.
         """
         check_tenant_name(tenant, self._limits)
+        term = await self._member.join()
         logical = await self._pool.index(index)
         policy = self._policy(logical.policy)
         for _ in range(MAX_PLACEMENT_TRIES):
@@ -112,7 +125,7 @@ class Resolver:
             except Conflict:
                 continue  # the shard filled up or changed since the view was taken
             tenant_made = await self._activate(placed)
-            self._cache.put(index, tenant, tenant_made.route)
+            self.learn(index, tenant, tenant_made.route, term)
             return tenant_made
         raise CapacityExceeded(
             f"tenant {tenant!r} lost {MAX_PLACEMENT_TRIES} races for room in {index!r}; try again, or add a shard"
@@ -148,13 +161,17 @@ class Resolver:
             if place is not None:
                 backend = await self._pool.backend(tenant.index, place.shard)
                 await backend.drop(place.namespace)
+        for copy in await self._catalog.copies.list(tenant.index, tenant=tenant.name):
+            await (await self._pool.backend(tenant.index, copy.place.shard)).drop(copy.place.namespace)
+            await self._catalog.copies.forget(copy)
         await self._catalog.tenants.set_state(tenant.index, tenant.name, TenantState.DELETED, tenant.route.epoch)
         self._cache.forget(tenant.index, tenant.name)
 
     async def set_state(self, tenant: Tenant, state: TenantState) -> Tenant:
         """Change a tenant's state in the catalog, then in the cache. Raises Conflict when it changed meanwhile."""
+        term = await self._member.join()
         changed = await self._catalog.tenants.set_state(tenant.index, tenant.name, state, tenant.route.epoch)
-        self._cache.put(tenant.index, tenant.name, changed.route)
+        self.learn(tenant.index, tenant.name, changed.route, term)
         return changed
 
     async def _create_once(self, index: str, tenant: str) -> Route:

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
-from tenantry.errors import DeadlineExceeded, Diverged, NotFound
+from tenantry.errors import DeadlineExceeded, Diverged, NotFound, TenantryError
+from tenantry.model.changes import Change, Clear, Patch, Put, Remove, RemoveWhere, Resolved
 from tenantry.model.filters import Filter
 from tenantry.model.limits import (
     Limits,
@@ -17,6 +18,7 @@ from tenantry.model.limits import (
     check_vector,
 )
 from tenantry.model.records import (
+    ByFilter,
     ByIds,
     Hit,
     IdPage,
@@ -27,8 +29,11 @@ from tenantry.model.records import (
     Selector,
     Update,
 )
-from tenantry.model.topology import LogicalIndex, Route
+from tenantry.model.topology import LogicalIndex, Mode, Route
 from tenantry.ports import Clock, Index, Telemetry
+from tenantry.router.inflight import Inflight
+from tenantry.router.logged import LoggedWriter
+from tenantry.router.member import Member
 from tenantry.router.resolve import Resolver
 from tenantry.router.shards import ShardPool
 
@@ -51,9 +56,16 @@ class Router:
         limits: Limits,
         clock: Clock,
         telemetry: Telemetry,
+        *,
+        member: Member,
+        inflight: Inflight,
+        logged: LoggedWriter,
         request_timeout_s: float = 30.0,
     ) -> None:
         self.resolver = resolver
+        self.member = member
+        self.inflight = inflight
+        self._logged = logged
         self.pool = pool
         self.limits = limits
         self.request_timeout_s = request_timeout_s
@@ -64,39 +76,47 @@ class Router:
         """Write a batch; durable when it returns. Returns the number of records. Makes the tenant if allowed."""
         logical = await self.pool.index(index)
         batch = check_records(records, logical.dimension, logical.metric, self.limits)
-        await self._write("upsert", logical, tenant, lambda namespace: namespace.upsert(batch))
+        await self._write(
+            "upsert",
+            logical.name,
+            tenant,
+            Put(tuple(batch)),
+            lambda namespace: namespace.upsert(batch),
+            self.resolver.route_for_write,
+        )
         return len(batch)
 
     async def update(self, index: str, tenant: str, update: Update) -> bool:
         """Change parts of one record; False when there is none of that id."""
         logical = await self.pool.index(index)
         checked = check_update(update, logical.dimension, logical.metric, self.limits)
-        route = await self.resolver.route(index, tenant)
-        self.pool.check_writable(index, route.place.shard)
-        return await self._on("update", logical, tenant, route, lambda namespace: namespace.update(checked))
+        outcome = await self._write(
+            "update", index, tenant, Patch(checked), lambda namespace: namespace.update(checked), self.resolver.route
+        )
+        return outcome if isinstance(outcome, bool) else isinstance(outcome, Put)
 
     async def delete(self, index: str, tenant: str, selector: Selector) -> None:
         """Delete records by id, by filter, or all; what is not there is passed over."""
-        logical = await self.pool.index(index)
+        await self.pool.index(index)
         if isinstance(selector, ByIds):
             selector = ByIds(check_ids(selector.ids, "ids", self.limits.batch_records, self.limits))
-        route = await self.resolver.route(index, tenant)
-        self.pool.check_writable(index, route.place.shard)
         chosen = selector
-        await self._on("delete", logical, tenant, route, lambda namespace: namespace.delete(chosen))
+        await self._write(
+            "delete", index, tenant, _removal(chosen), lambda namespace: namespace.delete(chosen), self.resolver.route
+        )
 
     async def fetch(self, index: str, tenant: str, ids: Sequence[str]) -> dict[str, Record]:
         """The records of these ids that exist, in the order asked."""
-        logical = await self.pool.index(index)
+        await self.pool.index(index)
         wanted = check_ids(ids, "ids", self.limits.fetch_ids, self.limits)
-        found = await self._read("fetch", logical, tenant, lambda namespace: namespace.fetch(wanted))
+        found = await self._read("fetch", index, tenant, lambda namespace: namespace.fetch(wanted))
         return {key: found[key] for key in wanted if key in found}
 
     async def query(self, index: str, tenant: str, query: Query) -> list[Hit]:
         """The nearest records, best first."""
         logical = await self.pool.index(index)
         checked = self.check_query(logical, query)
-        return await self._read("query", logical, tenant, lambda namespace: namespace.query(checked))
+        return await self._read("query", index, tenant, lambda namespace: namespace.query(checked))
 
     async def query_like(
         self,
@@ -115,17 +135,33 @@ class Router:
         query = Query(found[id].values, top_k, filter, include_values, include_metadata)
         return await self.query(index, tenant, query)
 
+    async def query_at(self, index: str, tenant: str, listed: Route, query: Query, term: int) -> list[Hit]:
+        """As `query`, of a checked query, under a route that was read from the catalog in this `term` of the member:
+        used unless a newer one is known, and not cached."""
+        first = [listed]
+
+        async def resolve(index: str, tenant: str) -> Route:
+            known = self.resolver.cached(index, tenant)
+            if first and term == self.member.term and (known is None or known.epoch <= listed.epoch):
+                return first.pop()
+            return known or await self.resolver.reload(index, tenant)
+
+        async def read(route: Route) -> list[Hit]:
+            return await (await self.pool.namespace(index, route.place)).query(query)
+
+        return await self._serve("query", index, tenant, resolve, read)
+
     async def list_ids(self, index: str, tenant: str, cursor: str | None, limit: int, prefix: str = "") -> IdPage:
         """One page of ids in ascending order."""
-        logical = await self.pool.index(index)
+        await self.pool.index(index)
         check_count(limit, "limit", 1, self.limits.scan_page)
-        return await self._read("list", logical, tenant, lambda namespace: namespace.list_ids(cursor, limit, prefix))
+        return await self._read("list", index, tenant, lambda namespace: namespace.list_ids(cursor, limit, prefix))
 
     async def scan(self, index: str, tenant: str, cursor: str | None, limit: int, prefix: str = "") -> Page:
         """One page of whole records in ascending order of id."""
-        logical = await self.pool.index(index)
+        await self.pool.index(index)
         check_count(limit, "limit", 1, self.limits.scan_page)
-        return await self._read("scan", logical, tenant, lambda namespace: namespace.scan(cursor, limit, prefix))
+        return await self._read("scan", index, tenant, lambda namespace: namespace.scan(cursor, limit, prefix))
 
     async def stats(self, index: str, tenant: str) -> NamespaceStats:
         """Vectors and bytes of a tenant, exact where the backend's counts are."""
@@ -139,47 +175,117 @@ class Router:
         vector = check_vector(query.vector, "vector", logical.dimension, logical.metric)
         return Query(vector, query.top_k, query.filter, query.include_values, query.include_metadata)
 
-    async def _write(self, kind: str, logical: LogicalIndex, tenant: str, act: Callable[[Index], Awaitable[T]]) -> T:
-        route = await self.resolver.route_for_write(logical.name, tenant)
-        return await self._on(kind, logical, tenant, route, act)
+    async def _read(self, kind: str, index: str, tenant: str, act: Callable[[Index], Awaitable[T]]) -> T:
+        async def read(route: Route) -> T:
+            return await act(await self.pool.namespace(index, route.place))
 
-    async def _read(self, kind: str, logical: LogicalIndex, tenant: str, act: Callable[[Index], Awaitable[T]]) -> T:
-        route = await self.resolver.route(logical.name, tenant)
-        return await self._on(kind, logical, tenant, route, act)
+        return await self._serve(kind, index, tenant, self.resolver.route, read)
 
-    async def _on(
-        self, kind: str, logical: LogicalIndex, tenant: str, route: Route, act: Callable[[Index], Awaitable[T]]
-    ) -> T:
-        try:
-            return await self._timed(kind, logical.name, route, act)
-        except NotFound as missing:
-            if missing.kind != "namespace":
-                raise
-        # The cached route named a namespace that is gone: the catalog knows whether the tenant is gone too.
-        fresh = await self.resolver.reload(logical.name, tenant)
-        try:
-            return await self._timed(kind, logical.name, fresh, act)
-        except NotFound as missing:
-            if missing.kind != "namespace":
-                raise
-            place = fresh.place
-            raise Diverged(
-                f"tenant {tenant!r} is routed to namespace {place.namespace!r} on shard {place.shard!r}, which is not "
-                "there: its data are lost or the shard is not the right one; see `tenantry verify-routing`"
-            ) from missing
+    async def _write(
+        self,
+        kind: str,
+        index: str,
+        tenant: str,
+        change: Change,
+        act: Callable[[Index], Awaitable[T]],
+        resolve: Callable[[str, str], Awaitable[Route]],
+    ) -> T | Resolved:
+        """Straight to the backend, or, while the tenant moves, through its log. Returns the backend's answer, or what
+        the logged change came to."""
 
-    async def _timed(self, kind: str, index: str, route: Route, act: Callable[[Index], Awaitable[T]]) -> T:
+        async def write(route: Route) -> T | Resolved | _Again:
+            self.pool.check_writable(index, route.place.shard)
+            if route.mode is not Mode.DIRECT:
+                applied = await self._logged.write(index, tenant, route, change)
+                return applied if applied is not None else _AGAIN
+            return await self._direct(index, tenant, route, act)
+
+        return await self._serve(kind, index, tenant, resolve, write)
+
+    async def _direct(self, index: str, tenant: str, route: Route, act: Callable[[Index], Awaitable[T]]) -> T | _Again:
+        """One write to the backend, counted as in hand until it has really ended: a caller that is cancelled or out
+        of time leaves it running, and a barrier must wait for it all the same."""
         namespace = await self.pool.namespace(index, route.place)
+        if not self.inflight.enter(index, tenant, route.epoch):
+            return _AGAIN
+
+        async def whole() -> T:
+            try:
+                return await act(namespace)
+            finally:
+                self.inflight.leave(index, tenant, route.epoch)
+
+        return await asyncio.shield(whole())
+
+    async def _serve(
+        self,
+        kind: str,
+        index: str,
+        tenant: str,
+        resolve: Callable[[str, str], Awaitable[Route]],
+        act: Callable[[Route], Awaitable[T | _Again]],
+    ) -> T:
+        """Act under the tenant's route until that was done under a lease that held to the end (rule R1)."""
+        shard, missed, ok = "", "", False
         started = self._clock.monotonic()
-        ok = False
         try:
             async with asyncio.timeout(self.request_timeout_s):
-                answer = await act(namespace)
-            ok = True
-            return answer
+                while True:
+                    term = await self.member.join()
+                    route = await resolve(index, tenant)
+                    shard = route.place.shard
+                    if not self.inflight.enter(index, tenant, route.epoch):
+                        await self.resolver.reload(index, tenant)
+                        continue
+                    try:
+                        answer = await act(route)
+                    except TenantryError as error:
+                        if not self.member.still(term):
+                            continue
+                        if not isinstance(error, NotFound) or error.kind != "namespace":
+                            raise
+                        missed = self._missing(tenant, route, missed, error)
+                        await self.resolver.reload(index, tenant)
+                        continue
+                    finally:
+                        self.inflight.leave(index, tenant, route.epoch)
+                    if not self.member.still(term):
+                        continue
+                    if isinstance(answer, _Again):
+                        await self.resolver.reload(index, tenant)
+                        continue
+                    ok = True
+                    self.inflight.activity.count(index, tenant)
+                    return answer
         except TimeoutError as late:
-            raise DeadlineExceeded(
-                f"{kind} on shard {route.place.shard!r} took over {self.request_timeout_s:g} s"
-            ) from late
+            on = f" on shard {shard!r}" if shard else ""
+            raise DeadlineExceeded(f"{kind}{on} took over {self.request_timeout_s:g} s") from late
         finally:
-            self._telemetry.operation(kind, index, route.place.shard, self._clock.monotonic() - started, ok)
+            if shard:
+                self._telemetry.operation(kind, index, shard, self._clock.monotonic() - started, ok)
+
+    @staticmethod
+    def _missing(tenant: str, route: Route, missed: str, error: NotFound) -> str:
+        """A route named a namespace that is not there: perhaps it was an old one, which the catalog knows. The same
+        place a second time is a loss. Returns the place. Raises Diverged."""
+        place = route.place
+        here = f"{place.shard}/{place.namespace}"
+        if missed != here:
+            return here
+        raise Diverged(
+            f"tenant {tenant!r} is routed to namespace {place.namespace!r} on shard {place.shard!r}, which is not "
+            "there: its data are lost or the shard is not the right one; see `tenantry verify-routing`"
+        ) from error
+
+
+class _Again:
+    """The route has changed: look it up and act again."""
+
+
+_AGAIN = _Again()
+
+
+def _removal(selector: Selector) -> Change:
+    if isinstance(selector, ByIds):
+        return Remove(selector.ids)
+    return RemoveWhere(selector.filter) if isinstance(selector, ByFilter) else Clear()

@@ -11,7 +11,7 @@ import msgspec
 
 from tenantry.errors import InvalidArgument, NotFound, TenantryError, TooLarge
 from tenantry.model.records import Hit, Query
-from tenantry.model.topology import Place, TenantState
+from tenantry.model.topology import Route, TenantState
 from tenantry.ports import Catalog, Clock, Telemetry
 from tenantry.router.router import Router
 
@@ -73,6 +73,7 @@ class Scatter:
         bad query.
         """
         started = self._clock.monotonic()
+        term = await self._router.member.join()
         logical = await self._router.pool.index(index)
         checked = self._router.check_query(logical, query)
         by_shard = await self._places(index, tenants)
@@ -80,7 +81,7 @@ class Scatter:
         if not 0 < limit_s < math.inf:
             raise InvalidArgument("deadline_s", limit_s, "a number of seconds over 0")
         answers = await asyncio.gather(
-            *(self._shard(index, shard, places, checked, limit_s) for shard, places in by_shard.items())
+            *(self._shard(index, shard, places, checked, limit_s, term) for shard, places in by_shard.items())
         )
         missing = {shard: reason for shard, _, reason in answers if reason}
         best = heapq.nsmallest(
@@ -97,29 +98,29 @@ class Scatter:
             took_ms=(self._clock.monotonic() - started) * 1_000,
         )
 
-    async def _places(self, index: str, tenants: Sequence[str] | None) -> dict[str, list[tuple[str, Place]]]:
-        by_shard: dict[str, list[tuple[str, Place]]] = {}
+    async def _places(self, index: str, tenants: Sequence[str] | None) -> dict[str, list[tuple[str, Route]]]:
+        by_shard: dict[str, list[tuple[str, Route]]] = {}
         if tenants is not None:
             most = self._router.limits.cross_tenant_tenants
             if len(tenants) > most:
                 raise TooLarge("tenants", f"{len(tenants)} names", f"at most {most}")
             for tenant in dict.fromkeys(tenants):
                 route = await self._router.resolver.route(index, tenant)
-                by_shard.setdefault(route.place.shard, []).append((tenant, route.place))
+                by_shard.setdefault(route.place.shard, []).append((tenant, route))
             return by_shard
         after: str | None = None
         while True:
             page = await self._catalog.tenants.list(index, after, CATALOG_PAGE)
             for tenant_row in page:
                 if tenant_row.state is TenantState.ACTIVE:
-                    place = tenant_row.route.place
-                    by_shard.setdefault(place.shard, []).append((tenant_row.name, place))
+                    route = tenant_row.route
+                    by_shard.setdefault(route.place.shard, []).append((tenant_row.name, route))
             if len(page) < CATALOG_PAGE:
                 return by_shard
             after = page[-1].name
 
     async def _shard(
-        self, index: str, shard: str, places: list[tuple[str, Place]], query: Query, limit_s: float
+        self, index: str, shard: str, places: list[tuple[str, Route]], query: Query, limit_s: float, term: int
     ) -> tuple[str, list[TenantHit], str]:
         """One shard's best hits, or the reason why there are none. Never raises for a backend's trouble."""
         started = self._clock.monotonic()
@@ -127,7 +128,7 @@ class Scatter:
         best: list[TenantHit] = []
         try:
             async with asyncio.timeout(limit_s):
-                best = await self._ask(index, shard, places, query)
+                best = await self._ask(index, places, query, term)
         except* TimeoutError:
             reason = f"no answer within {limit_s:g} s"
         except* TenantryError as trouble:
@@ -135,15 +136,14 @@ class Scatter:
         self._telemetry.operation("search-all", index, shard, self._clock.monotonic() - started, not reason)
         return shard, best, reason
 
-    async def _ask(self, index: str, shard: str, places: list[tuple[str, Place]], query: Query) -> list[TenantHit]:
-        backend = await self._router.pool.backend(index, shard)
+    async def _ask(self, index: str, places: list[tuple[str, Route]], query: Query, term: int) -> list[TenantHit]:
         waiting = iter(places)
         found: list[TenantHit] = []
 
         async def worker() -> None:
-            for tenant, place in waiting:
+            for tenant, route in waiting:
                 try:
-                    hits = await backend.index(place.namespace).query(query)
+                    hits = await self._router.query_at(index, tenant, route, query, term)
                 except NotFound:
                     continue  # deleted since the list was read
                 found.extend(TenantHit(tenant, hit) for hit in hits)

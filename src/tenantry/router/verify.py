@@ -77,6 +77,8 @@ class RoutingVerifier:
             if len(page) < PAGE:
                 break
             after = page[-1].name
+        for copy in await self._catalog.copies.list(index):
+            routed.setdefault(copy.place.shard, set()).add(copy.place.namespace)
         problems.extend(_orphans(present, routed))
         for registered in await self._catalog.shards.list(index):
             found = counts.get(registered.name, 0)
