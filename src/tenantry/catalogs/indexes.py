@@ -5,6 +5,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from tenantry.catalogs import rows, schema
+from tenantry.catalogs.copies import copies_on
+from tenantry.catalogs.moves import open_on
+from tenantry.catalogs.rules import has_retired
 from tenantry.catalogs.store import Store
 from tenantry.errors import AlreadyExists, NotFound, Refused
 from tenantry.model.topology import LogicalIndex, TenantState
@@ -48,32 +51,42 @@ class SqlIndexes:
                 raise NotFound("index", index.name)
 
     async def delete(self, name: str) -> None:
-        """Remove the index and its shards. Tombstones of its tenants stay, so that epochs and generations go on
-        growing when an index of that name is made again.
+        """Remove the index with its shards and the records of its moves. Tombstones of its tenants stay, so that epochs
+        and generations go on growing when an index of that name is made again.
 
         Raises:
             NotFound: there is no such index.
-            Refused: it is protected, or has live tenants.
+            Refused: it is protected, or has live tenants, open moves or retired copies.
         """
         tenants, shards = schema.tenants, schema.shards
         async with self._store.write() as connection:
-            # The row lock keeps new shards out; the counters below, which every placement touches, keep tenants out.
+            # The row lock keeps new shards out; the locks of the shards, which every placement and move takes, keep
+            # tenants out.
             row = (await connection.execute(sa.select(_t).where(_t.c.name == name).with_for_update())).one_or_none()
             if row is None:
                 raise NotFound("index", name)
             if row.deletion_protection:
                 raise Refused(f"index {name!r} is protected: turn its deletion_protection off first")
-            await connection.execute(sa.delete(shards).where(shards.c.index_name == name, shards.c.tenants == 0))
+            of_it = shards.c.index_name == name
+            found = await connection.execute(
+                sa.select(shards.c.tenants, shards.c.copies).where(of_it).order_by(shards.c.name).with_for_update()
+            )
+            kept = sum(shard.tenants + shard.copies for shard in found)
             held = await connection.scalar(
                 sa.select(sa.func.count())
                 .select_from(tenants)
                 .where(tenants.c.index_name == name, tenants.c.state != TenantState.DELETED.value)
             )
-            kept = await connection.scalar(
-                sa.select(sa.func.count()).select_from(shards).where(shards.c.index_name == name)
-            )
             if held or kept:
                 raise Refused(f"index {name!r} still has {held or 'live'} tenants: delete them first")
+            if (moving := await open_on(connection, name)) is not None:
+                raise Refused(
+                    f"index {name!r} has a move of tenant {moving!r} that has not ended: see `tenantry moves list`"
+                )
+            if retired := await copies_on(connection, name):
+                raise has_retired(f"index {name!r}", retired, "deleted")
+            for table in (schema.moves, schema.log, schema.barriers, shards):
+                await connection.execute(sa.delete(table).where(table.c.index_name == name))
             await connection.execute(sa.delete(_t).where(_t.c.name == name))
 
     def _index_of(self, row: rows.Row) -> LogicalIndex:

@@ -11,6 +11,8 @@ import sqlalchemy as sa
 
 from tenantry.errors import Corrupt, InvalidArgument
 from tenantry.model.keys import ApiKey, Scope
+from tenantry.model.leases import Copy, Lease
+from tenantry.model.moves import Move, Options, Phase, Progress, Proof, Wish
 from tenantry.model.records import Metric
 from tenantry.model.topology import (
     LogicalIndex,
@@ -25,9 +27,30 @@ from tenantry.model.topology import (
 )
 
 Row = sa.Row[Any]
+
+
+class _MoveBody(msgspec.Struct, omit_defaults=True):
+    """What of a move has no column of its own."""
+
+    source: str
+    target: str
+    outcome: Phase | None = None
+    options: Options = Options()
+    why: str = "manual"
+    s0: int | None = None
+    progress: Progress = Progress()
+    proof: Proof | None = None
+    started: dict[str, float] = {}
+    flip_ms: float | None = None
+    back_ms: float | None = None
+    error: str | None = None
+
+
 _labels = msgspec.json.Decoder(dict[str, str])
 _spec = msgspec.json.Decoder(TenantSpec)
+_body = msgspec.json.Decoder(_MoveBody)
 _json = msgspec.json.Encoder()
+_BESIDE_PLACES = tuple(name for name in _MoveBody.__struct_fields__ if name not in ("source", "target"))
 _PLAIN_SPEC = TenantSpec()
 
 
@@ -98,6 +121,7 @@ def shard_of(row: Row) -> Shard:
         tier=row.tier,
         state=ShardState(row.state),
         tenants=row.tenants,
+        copies=row.copies,
     )
 
 
@@ -110,6 +134,7 @@ def shard_values(shard: Shard) -> dict[str, Any]:
             "backend": shard.backend,
             "options": encode(shard.options),
             "tenants": 0,
+            "copies": 0,
         }
     )
 
@@ -186,6 +211,69 @@ def key_values(key: ApiKey) -> dict[str, Any]:
             "created_at": key.created_at,
             "expires_at": key.expires_at,
             "revoked_at": key.revoked_at,
+        }
+    )
+
+
+def move_of(row: Row) -> Move:
+    """A row of ``tenantry_moves``."""
+    body = _body.decode(row.body)
+    return Move(
+        id=row.id,
+        index=row.index_name,
+        tenant=row.tenant,
+        source=Place(row.source_shard, body.source),
+        target=Place(row.target_shard, body.target),
+        created_at=row.created_at,
+        phase=Phase(row.phase),
+        wish=Wish(row.wish),
+        source_mark=row.source_mark,
+        target_mark=row.target_mark,
+        **{name: getattr(body, name) for name in _BESIDE_PLACES},
+    )
+
+
+def move_values(move: Move) -> dict[str, Any]:
+    """Columns of a move."""
+    rest = {name: getattr(move, name) for name in _BESIDE_PLACES}
+    body = _MoveBody(move.source.namespace, move.target.namespace, **rest)
+    return _storable(
+        {
+            "id": move.id,
+            "index_name": move.index,
+            "tenant": move.tenant,
+            "source_shard": move.source.shard,
+            "target_shard": move.target.shard,
+            "phase": move.phase.value,
+            "wish": move.wish.value,
+            "source_mark": move.source_mark,
+            "target_mark": move.target_mark,
+            "created_at": move.created_at,
+            "body": encode(body),
+        }
+    )
+
+
+def lease_of(row: Row) -> Lease:
+    """A row of ``tenantry_leases``."""
+    return Lease(row.name, row.owner, row.fence, row.beat)
+
+
+def copy_of(row: Row) -> Copy:
+    """A row of ``tenantry_copies``."""
+    return Copy(row.index_name, row.tenant, Place(row.shard, row.namespace), row.move, row.purge_at)
+
+
+def copy_values(copy: Copy) -> dict[str, Any]:
+    """Columns of a retired copy."""
+    return _storable(
+        {
+            "index_name": copy.index,
+            "shard": copy.place.shard,
+            "namespace": copy.place.namespace,
+            "tenant": copy.tenant,
+            "move": copy.move,
+            "purge_at": copy.purge_at,
         }
     )
 

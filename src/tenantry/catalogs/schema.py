@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 #: The newest migration. A catalog that says otherwise is upgraded, or refused when it is newer.
-VERSION = "0001"
+VERSION = "0002"
 VERSION_TABLE = "tenantry_version"
 
 #: Text ordered by code point.
@@ -39,7 +39,8 @@ indexes = sa.Table(
     sa.Column("created_at", sa.Double, nullable=False),
 )
 
-#: ``tenants`` counts the live tenants whose authoritative place is here. ``dedicated_to`` names the tenant
+#: ``tenants`` counts the live tenants whose authoritative place is here, ``copies`` those whose other place is
+#: (while they move): room is kept for both. ``dedicated_to`` names the tenant
 #: that has the shard for itself, for as long as its route names the shard, as ``place`` or as ``other``.
 shards = sa.Table(
     "tenantry_shards",
@@ -56,11 +57,14 @@ shards = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("tenants", sa.BigInteger, nullable=False),
     sa.Column("dedicated_to", Name),
+    sa.Column("copies", sa.BigInteger, nullable=False, server_default="0"),
     sa.CheckConstraint("tenants >= 0", name="tenants"),
+    sa.CheckConstraint("copies >= 0", name="copies"),
     sa.CheckConstraint("weight > 0", name="weight"),
 )
 
 #: Tombstones (state ``deleted``) stay, through the deletion of their shard and index too: hence no foreign key.
+#: ``log_head`` is the last place given out in the tenant's write log; it never goes back either.
 tenants = sa.Table(
     "tenantry_tenants",
     metadata,
@@ -77,6 +81,7 @@ tenants = sa.Table(
     sa.Column("expected_vectors", sa.BigInteger, nullable=False),
     sa.Column("generation", sa.BigInteger, nullable=False),
     sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("log_head", sa.BigInteger, nullable=False, server_default="0"),
     sa.Index(None, "index_name", "shard", "name"),
 )
 
@@ -100,4 +105,66 @@ settings = sa.Table(
     metadata,
     sa.Column("name", Name, primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
+)
+
+#: The columns are what is asked for or changed by itself; ``body`` is the rest of the move as JSON.
+moves = sa.Table(
+    "tenantry_moves",
+    metadata,
+    sa.Column("id", Name, primary_key=True),
+    sa.Column("index_name", Name, nullable=False),
+    sa.Column("tenant", Name, nullable=False),
+    sa.Column("source_shard", Name, nullable=False),
+    sa.Column("target_shard", Name, nullable=False),
+    sa.Column("phase", sa.Text, nullable=False),
+    sa.Column("wish", sa.Text, nullable=False),
+    sa.Column("source_mark", sa.BigInteger, nullable=False),
+    sa.Column("target_mark", sa.BigInteger, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Index(None, "index_name", "tenant"),
+    sa.Index(None, "created_at", "id"),
+    sa.Index(None, "phase"),
+)
+
+log = sa.Table(
+    "tenantry_log",
+    metadata,
+    sa.Column("index_name", Name, primary_key=True),
+    sa.Column("tenant", Name, primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+#: Rows stay when a lease is given up (without an owner), so that its fence goes on growing.
+leases = sa.Table(
+    "tenantry_leases",
+    metadata,
+    sa.Column("name", Name, primary_key=True),
+    sa.Column("owner", Name),
+    sa.Column("fence", sa.BigInteger, nullable=False),
+    sa.Column("beat", sa.BigInteger, nullable=False),
+    sa.Index(None, "owner"),
+)
+
+barriers = sa.Table(
+    "tenantry_barriers",
+    metadata,
+    sa.Column("index_name", Name, primary_key=True),
+    sa.Column("tenant", Name, primary_key=True),
+    sa.Column("router", Name, primary_key=True),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+)
+
+copies = sa.Table(
+    "tenantry_copies",
+    metadata,
+    sa.Column("index_name", Name, primary_key=True),
+    sa.Column("shard", Name, primary_key=True),
+    sa.Column("namespace", Name, primary_key=True),
+    sa.Column("tenant", Name, nullable=False),
+    sa.Column("move", Name, nullable=False),
+    sa.Column("purge_at", sa.Double, nullable=False),
+    sa.Index(None, "purge_at"),
+    sa.Index(None, "index_name", "tenant"),
 )

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenantry.catalogs import rows, schema
+from tenantry.catalogs.copies import copies_on
+from tenantry.catalogs.moves import open_on
+from tenantry.catalogs.rules import check_limits, has_part, has_retired
 from tenantry.catalogs.store import Store
-from tenantry.errors import AlreadyExists, InvalidArgument, NotFound, Refused
+from tenantry.errors import AlreadyExists, NotFound, Refused
 from tenantry.model.topology import Shard, ShardState, TenantState
 
 _t = schema.shards
-_MAX_COUNT = 2**63 - 1
 
 
 class SqlShards:
@@ -31,7 +32,7 @@ class SqlShards:
             NotFound: there is no such index.
             AlreadyExists: the index has a shard of that name.
         """
-        _check(shard)
+        check_limits(shard)
         async with self._store.write() as connection:
             index = schema.indexes
             # The lock makes a concurrent deletion of the index wait, or this one find it gone.
@@ -55,23 +56,24 @@ class SqlShards:
         Raises:
             InvalidArgument: as `add`.
             NotFound: there is no such shard.
-            Refused: it is to be retired and still holds tenants.
+            Refused: it is to be retired and still has tenants, a part in a move, or retired copies.
         """
-        _check(shard)
+        check_limits(shard)
         async with self._store.write() as connection:
             if shard.state is ShardState.RETIRED:
                 await self._must_be_empty(connection, shard.index, shard.name, "retired")
             await self._change(connection, shard.index, shard.name, rows.mutable_shard_values(shard))
 
     async def set_state(self, index: str, name: str, state: ShardState) -> None:
-        """Raises NotFound; Refused when it is to be retired and still holds tenants."""
+        """Raises NotFound; Refused when it is to be retired and still has tenants, a part in a move, or copies."""
         async with self._store.write() as connection:
             if state is ShardState.RETIRED:
                 await self._must_be_empty(connection, index, name, "retired")
             await self._change(connection, index, name, {"state": state.value})
 
     async def remove(self, index: str, name: str) -> None:
-        """Forget the shard. Raises NotFound; Refused while a live tenant's route names it."""
+        """Forget the shard. Raises NotFound; Refused while a live tenant's route names it, a move that has not ended
+        has a side there, or it holds retired copies."""
         async with self._store.write() as connection:
             await self._must_be_empty(connection, index, name, "removed")
             await connection.execute(sa.delete(_t).where(_t.c.index_name == index, _t.c.name == name))
@@ -84,38 +86,33 @@ class SqlShards:
             raise NotFound("shard", name)
 
     async def _must_be_empty(self, connection: AsyncConnection, index: str, name: str, verb: str) -> None:
-        # Lock first, look afterwards: every change that makes a route name this shard holds this lock.
-        held = await connection.scalar(
-            sa.select(_t.c.tenants).where(_t.c.index_name == index, _t.c.name == name).with_for_update()
+        # Lock first, look afterwards: every change that makes a route name this shard holds this lock. Moves are looked
+        # at before copies, for a move that ends leaves its copy in the same moment.
+        found = await connection.execute(
+            sa.select(_t.c.tenants, _t.c.copies).where(_t.c.index_name == index, _t.c.name == name).with_for_update()
         )
-        if held is None:
+        row = found.one_or_none()
+        if row is None:
             raise NotFound("shard", name)
-        if held:
-            raise Refused(f"shard {name!r} holds {held} tenants: move or delete them before it is {verb}")
+        if row.tenants:
+            raise Refused(f"shard {name!r} holds {row.tenants} tenants: move or delete them before it is {verb}")
+        if (moving := await open_on(connection, index, name)) is not None:
+            raise has_part(name, moving, verb)
+        if row.copies:
+            raise has_part(name, await self._moving(connection, index, name), verb)
+        if retired := await copies_on(connection, index, name):
+            raise has_retired(f"shard {name!r}", retired, verb)
+
+    async def _moving(self, connection: AsyncConnection, index: str, name: str) -> str:
+        """A tenant whose second copy is on the shard."""
         tenants = schema.tenants
-        moving = await connection.scalar(
-            sa.select(tenants.c.name)
-            .where(
-                tenants.c.index_name == index,
-                tenants.c.other_shard == name,
-                tenants.c.state != TenantState.DELETED.value,
-            )
-            .limit(1)
+        query = sa.select(tenants.c.name).where(
+            tenants.c.index_name == index,
+            tenants.c.other_shard == name,
+            tenants.c.state != TenantState.DELETED.value,
         )
-        if moving is not None:
-            raise Refused(
-                f"shard {name!r} has a part in the move of tenant {moving!r}: finish that before it is {verb}"
-            )
+        return str(await connection.scalar(query.limit(1)))
 
     def _shard_of(self, row: rows.Row) -> Shard:
         with rows.checked(self._store.where, self._store.recovery, f"shard {row.name!r}"):
             return rows.shard_of(row)
-
-
-def _check(shard: Shard) -> None:
-    if not (math.isfinite(shard.weight) and shard.weight > 0):
-        raise InvalidArgument("weight", shard.weight, "a finite number over 0")
-    for field in ("max_tenants", "max_vectors"):
-        limit = getattr(shard, field)
-        if limit is not None and not 0 <= limit <= _MAX_COUNT:
-            raise InvalidArgument(field, limit, "0 or more, or none for no limit")

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Self
 
+from tenantry.catalogs.barriers import SqlBarriers
+from tenantry.catalogs.copies import SqlCopies
 from tenantry.catalogs.indexes import SqlIndexes
 from tenantry.catalogs.keys import SqlKeys
+from tenantry.catalogs.leases import SqlLeases
+from tenantry.catalogs.log import SqlLog
+from tenantry.catalogs.moves import SqlMoves
 from tenantry.catalogs.settings import SqlSettings
 from tenantry.catalogs.shards import SqlShards
 from tenantry.catalogs.store import LOCK_WAIT_S, Store, open_store
@@ -32,6 +37,11 @@ class SqlCatalog:
         self.tenants = SqlTenants(store)
         self.keys = SqlKeys(store)
         self.settings = SqlSettings(store)
+        self.moves = SqlMoves(store)
+        self.leases = SqlLeases(store)
+        self.barriers = SqlBarriers(store)
+        self.log = SqlLog(store)
+        self.copies = SqlCopies(store)
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,50 +1,21 @@
-"""Tenants and their routes in SQL.
-
-A route is columns of its tenant's row, so one compare-and-set on the epoch covers all of it. Two counts
-live on the shards and follow every change of a route in the same transaction:
-
-- ``shards.tenants``: live tenants whose authoritative place is that shard;
-- ``shards.dedicated_to``: the dedicated tenant whose route names that shard, as ``place`` or as ``other``.
-
-Locks are taken in one order, the tenant's row and then shards by name, so transactions cannot deadlock.
-"""
+"""Tenants and their routes in SQL."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections import Counter
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenantry.catalogs import rows, schema
+from tenantry.catalogs.occupancy import LIVE, Occupancy
+from tenantry.catalogs.rules import end_of_prefix
 from tenantry.catalogs.store import Store
-from tenantry.errors import AlreadyExists, Conflict, InvalidArgument, NotFound, Refused
-from tenantry.model.topology import (
-    Claim,
-    Place,
-    Route,
-    ShardState,
-    Tenant,
-    TenantSpec,
-    TenantState,
-    namespace_of,
-)
+from tenantry.errors import AlreadyExists, InvalidArgument, NotFound
+from tenantry.model.topology import Claim, Place, Route, Tenant, TenantSpec, TenantState, namespace_of
 
 _t = schema.tenants
 _s = schema.shards
-_LIVE = _t.c.state != TenantState.DELETED.value
-
-#: ``CREATING -> ACTIVE <-> SUSPENDED``, each ``-> DELETING -> DELETED``. Staying is allowed: a repeated call is
-#: harmless. `place` records CREATING; the router activates once the namespace exists.
-NEXT: Mapping[TenantState, frozenset[TenantState]] = {
-    TenantState.CREATING: frozenset({TenantState.CREATING, TenantState.ACTIVE, TenantState.DELETING}),
-    TenantState.ACTIVE: frozenset({TenantState.ACTIVE, TenantState.SUSPENDED, TenantState.DELETING}),
-    TenantState.SUSPENDED: frozenset({TenantState.SUSPENDED, TenantState.ACTIVE, TenantState.DELETING}),
-    TenantState.DELETING: frozenset({TenantState.DELETING, TenantState.DELETED}),
-    TenantState.DELETED: frozenset(),  # only `place` revives
-}
 
 
 class SqlTenants:
@@ -52,6 +23,7 @@ class SqlTenants:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._rows = Occupancy(store)
 
     async def place(self, index: str, name: str, spec: TenantSpec, shard: str, created_at: float) -> Tenant:
         """Record a new tenant on ``shard``, state CREATING, in one transaction with the shard's count: of any number of
@@ -64,7 +36,7 @@ class SqlTenants:
             Conflict: the shard is full, not active, dedicated to another or gone: look again, choose again.
         """
         async with self._store.write() as connection:
-            old = await self._lock(connection, index, name)
+            old = await self._rows.find(connection, index, name)
             if old is not None and old.state is not TenantState.DELETED:
                 raise AlreadyExists("tenant", name, f"it is {old.state} on shard {old.route.place.shard!r}")
             epoch, generation = (1, 1) if old is None else (old.route.epoch + 1, old.generation + 1)
@@ -72,20 +44,20 @@ class SqlTenants:
             route = Route(epoch, place, state=TenantState.CREATING)
             tenant = Tenant(index, name, route, spec, generation, created_at)
             if old is not None:
-                await self._save(connection, tenant)
+                await self._rows.save(connection, tenant)
             elif not await self._store.insert_if_absent(connection, _t, rows.tenant_values(tenant)):
-                raise AlreadyExists("tenant", name)  # another process made it since `_lock` looked
-            await self._take_room(connection, tenant)
+                raise AlreadyExists("tenant", name)  # another process made it since we looked
+            await self._rows.follow(connection, old, tenant, room_on=shard)
         return tenant
 
     async def get(self, index: str, name: str) -> Tenant:
         """Live tenants (all but deleted). Raises NotFound."""
         async with self._store.read() as connection:
-            query = sa.select(_t).where(_t.c.index_name == index, _t.c.name == name, _LIVE)
+            query = sa.select(_t).where(_t.c.index_name == index, _t.c.name == name, LIVE)
             row = (await connection.execute(query)).one_or_none()
         if row is None:
             raise NotFound("tenant", name)
-        return self._tenant_of(row)
+        return self._rows.tenant_of(row)
 
     async def list(
         self, index: str, after: str | None = None, limit: int = 100, prefix: str = "", shard: str | None = None
@@ -97,7 +69,7 @@ class SqlTenants:
         """
         if limit < 1:
             raise InvalidArgument("limit", limit, "1 or more")
-        query = sa.select(_t).where(_t.c.index_name == index, _LIVE).order_by(_t.c.name).limit(limit)
+        query = sa.select(_t).where(_t.c.index_name == index, LIVE).order_by(_t.c.name).limit(limit)
         if after is not None:
             query = query.where(_t.c.name > after)
         if prefix:
@@ -108,7 +80,7 @@ class SqlTenants:
             query = query.where(_t.c.shard == shard)
         async with self._store.read() as connection:
             found = (await connection.execute(query)).all()
-        return [self._tenant_of(row) for row in found]
+        return [self._rows.tenant_of(row) for row in found]
 
     async def set_state(self, index: str, name: str, state: TenantState, expected_epoch: int) -> Tenant:
         """Compare-and-set on the epoch; DELETED also frees the tenant's room on its shard.
@@ -116,12 +88,12 @@ class SqlTenants:
         Raises:
             NotFound: no live tenant of that name.
             Conflict: the route has another epoch.
-            Refused: the tenant's life does not go that way (see `NEXT`).
+            Refused: the tenant's life does not go that way (see `tenantry.catalogs.rules.NEXT`).
         """
         async with self._store.write() as connection:
-            old = await self._expect(connection, index, name, expected_epoch)
+            old = await self._rows.expect(connection, index, name, expected_epoch)
             route = msgspec.structs.replace(old.route, epoch=expected_epoch + 1, state=state)
-            return await self._change(connection, old, route)
+            return await self._rows.reroute(connection, old, route)
 
     async def set_route(self, index: str, name: str, route: Route, expected_epoch: int) -> Tenant:
         """Compare-and-set of the whole route; its epoch must be ``expected_epoch + 1``.
@@ -134,162 +106,30 @@ class SqlTenants:
             NotFound: no live tenant of that name.
             Conflict: the route has another epoch; or a shard it would newly name is gone, retired, dedicated to
                 another, or not empty while the tenant is dedicated.
-            Refused: the tenant's life does not go that way (see `NEXT`).
+            Refused: the tenant's life does not go that way (see `tenantry.catalogs.rules.NEXT`).
         """
         if route.epoch != expected_epoch + 1:
             raise InvalidArgument("route.epoch", route.epoch, f"{expected_epoch + 1}, one over the expected epoch")
         async with self._store.write() as connection:
-            old = await self._expect(connection, index, name, expected_epoch)
-            return await self._change(connection, old, route)
+            old = await self._rows.expect(connection, index, name, expected_epoch)
+            return await self._rows.reroute(connection, old, route)
 
     async def claims(self, index: str) -> dict[str, Claim]:
-        """What is spoken for on each shard, besides what it holds; shards without a claim are left out."""
-        planned = _planned(index).group_by(_t.c.shard).add_columns(_t.c.shard).where(_t.c.expected_vectors > 0)
+        """What is spoken for on each shard, besides what it holds; shards without a claim are left out. A tenant on the
+        move is expected on both of its shards."""
+        total, planned = sa.func.sum(_t.c.expected_vectors), sa.and_(_t.c.index_name == index, LIVE)
+        here = sa.select(_t.c.shard, total).where(planned, _t.c.expected_vectors > 0).group_by(_t.c.shard)
+        coming = (
+            sa.select(_t.c.other_shard, total)
+            .where(planned, _t.c.expected_vectors > 0, _t.c.other_shard.is_not(None), _t.c.other_shard != _t.c.shard)
+            .group_by(_t.c.other_shard)
+        )
         owned = sa.select(_s.c.name, _s.c.dedicated_to).where(_s.c.index_name == index, _s.c.dedicated_to.is_not(None))
         async with self._store.read() as connection:
-            expected = {row.shard: int(row[0]) for row in await connection.execute(planned)}
+            expected: Counter[str] = Counter()
+            for shard, vectors in await connection.execute(here.union_all(coming)):
+                expected[shard] += int(vectors)
             owners: dict[str, str] = {row.name: row.dedicated_to for row in await connection.execute(owned)}
         return {
             shard: Claim(owners.get(shard), expected.get(shard, 0)) for shard in sorted(expected.keys() | owners.keys())
         }
-
-    # ---------------------------------------------------------------------- inside a transaction
-
-    async def _lock(self, connection: AsyncConnection, index: str, name: str) -> Tenant | None:
-        query = sa.select(_t).where(_t.c.index_name == index, _t.c.name == name).with_for_update()
-        row = (await connection.execute(query)).one_or_none()
-        return None if row is None else self._tenant_of(row)
-
-    async def _expect(self, connection: AsyncConnection, index: str, name: str, epoch: int) -> Tenant:
-        tenant = await self._lock(connection, index, name)
-        if tenant is None or tenant.state is TenantState.DELETED:
-            raise NotFound("tenant", name)
-        if tenant.route.epoch != epoch:
-            raise Conflict(f"tenant {name!r} is at epoch {tenant.route.epoch}, not {epoch}: somebody changed it")
-        return tenant
-
-    async def _change(self, connection: AsyncConnection, old: Tenant, route: Route) -> Tenant:
-        if route.state not in NEXT[old.state]:
-            ways = ", ".join(sorted(NEXT[old.state] - {old.state}))
-            raise Refused(f"tenant {old.name!r} is {old.state} and cannot become {route.state}, only {ways}")
-        generation = max(old.generation, *(generation_of(old.name, place.namespace) for place in _places(route)))
-        new = msgspec.structs.replace(old, route=route, generation=generation)
-        await self._save(connection, new)
-        for shard in sorted(_named(old) | _named(new)):
-            await self._follow(connection, shard, old, new)
-        return new
-
-    async def _save(self, connection: AsyncConnection, tenant: Tenant) -> None:
-        await connection.execute(
-            sa.update(_t)
-            .where(_t.c.index_name == tenant.index, _t.c.name == tenant.name)
-            .values(**rows.tenant_values(tenant))
-        )
-
-    async def _take_room(self, connection: AsyncConnection, tenant: Tenant) -> None:
-        """Count a new tenant on its shard, unless the shard must not take it."""
-        shard = tenant.route.place.shard
-        taken = sa.update(_s).where(
-            _s.c.index_name == tenant.index,
-            _s.c.name == shard,
-            _s.c.state == ShardState.ACTIVE.value,
-            sa.or_(_s.c.max_tenants.is_(None), _s.c.tenants < _s.c.max_tenants),
-            # The tenant's own row is written already, so its plan is among those summed here.
-            sa.or_(
-                _s.c.max_vectors.is_(None),
-                _planned(tenant.index).where(_t.c.shard == shard).scalar_subquery() <= _s.c.max_vectors,
-            ),
-            _s.c.dedicated_to.is_(None),
-        )
-        if tenant.spec.dedicated:
-            taken = taken.where(_s.c.tenants == 0).values(tenants=1, dedicated_to=tenant.name)
-        else:
-            taken = taken.values(tenants=_s.c.tenants + 1)
-        if (await connection.execute(taken)).rowcount == 0:
-            raise Conflict(await self._why_not(connection, tenant))
-
-    async def _why_not(self, connection: AsyncConnection, tenant: Tenant) -> str:
-        shard = tenant.route.place.shard
-        query = sa.select(_s).where(_s.c.index_name == tenant.index, _s.c.name == shard)
-        row = (await connection.execute(query)).one_or_none()
-        if row is None:
-            return f"shard {shard!r} of index {tenant.index!r} is gone"
-        if row.state != ShardState.ACTIVE.value:
-            return f"shard {shard!r} is {row.state} and takes no new tenants"
-        if row.dedicated_to is not None:
-            return f"shard {shard!r} is dedicated to tenant {row.dedicated_to!r}"
-        if tenant.spec.dedicated and row.tenants:
-            return f"shard {shard!r} holds {row.tenants} tenants, so it cannot be dedicated to {tenant.name!r}"
-        if row.max_tenants is not None and row.tenants >= row.max_tenants:
-            return f"shard {shard!r} is full: {row.tenants} of {row.max_tenants} tenants"
-        return (
-            f"shard {shard!r} has no room for what its tenants are expected to hold: at most {row.max_vectors} vectors"
-        )
-
-    async def _follow(self, connection: AsyncConnection, shard: str, old: Tenant, new: Tenant) -> None:
-        """Make the counts of one shard follow a change of route."""
-        change = (_home(new) == shard) - (_home(old) == shard)
-        arrives, leaves = shard in _named(new) - _named(old), shard in _named(old) - _named(new)
-        if not (change or arrives or leaves):
-            return
-        this = sa.and_(_s.c.index_name == new.index, _s.c.name == shard)
-        if arrives:
-            row = (await connection.execute(sa.select(_s).where(this).with_for_update())).one_or_none()
-            if row is None or row.state == ShardState.RETIRED.value:
-                raise Conflict(f"shard {shard!r} of index {new.index!r} is {'gone' if row is None else row.state}")
-            if row.dedicated_to is not None:
-                raise Conflict(f"shard {shard!r} is dedicated to tenant {row.dedicated_to!r}")
-            if new.spec.dedicated and row.tenants:
-                raise Conflict(f"shard {shard!r} holds {row.tenants} tenants, and {new.name!r} wants one for itself")
-        owner: sa.ColumnElement[Any] = _s.c.dedicated_to
-        if new.spec.dedicated and arrives:
-            owner = sa.literal(new.name)
-        elif new.spec.dedicated and leaves:
-            owner = sa.null()
-        await connection.execute(sa.update(_s).where(this).values(tenants=_s.c.tenants + change, dedicated_to=owner))
-
-    def _tenant_of(self, row: rows.Row) -> Tenant:
-        with rows.checked(self._store.where, self._store.recovery, f"tenant {row.name!r}"):
-            return rows.tenant_of(row)
-
-
-def end_of_prefix(prefix: str) -> str | None:
-    """The least string after every string that starts with ``prefix``; None when there is none."""
-    for i in range(len(prefix) - 1, -1, -1):
-        point = ord(prefix[i])
-        if point < 0x10FFFF:
-            following = 0xE000 if 0xD7FF <= point < 0xE000 else point + 1  # UTF-8 has no surrogates
-            return prefix[:i] + chr(following)
-    return None
-
-
-def generation_of(tenant: str, namespace: str) -> int:
-    """The generation that `namespace_of` wrote into a namespace; 0 when it is of other making."""
-    if namespace == tenant:
-        return 1
-    digits = namespace[len(tenant) + 1 :]
-    if namespace.startswith(f"{tenant}~") and digits.isascii() and digits.isdigit():
-        return int(digits)
-    return 0
-
-
-def _planned(index: str) -> sa.Select[Any]:
-    """The vectors that live tenants are expected to hold, summed."""
-    total = sa.func.coalesce(sa.func.sum(_t.c.expected_vectors), 0)
-    return sa.select(total).where(_t.c.index_name == index, _LIVE)
-
-
-def _places(route: Route) -> tuple[Place, ...]:
-    return (route.place,) if route.other is None else (route.place, route.other)
-
-
-def _named(tenant: Tenant) -> frozenset[str]:
-    """Shards that the route names; a deleted tenant's route names none."""
-    if tenant.state is TenantState.DELETED:
-        return frozenset()
-    return frozenset(place.shard for place in _places(tenant.route))
-
-
-def _home(tenant: Tenant) -> str | None:
-    """The shard that counts this tenant."""
-    return None if tenant.state is TenantState.DELETED else tenant.route.place.shard

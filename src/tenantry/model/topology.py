@@ -118,6 +118,7 @@ class Shard(msgspec.Struct, frozen=True):
         max_vectors: vectors it may hold; None is no limit.
         weight: share of new tenants relative to the others, over 0.
         tenants: how many it holds now, kept exact by the catalog.
+        copies: second copies of tenants on the move, for which room is kept; kept exact by the catalog.
     """
 
     index: str
@@ -131,6 +132,7 @@ class Shard(msgspec.Struct, frozen=True):
     tier: str | None = None
     state: ShardState = ShardState.ACTIVE
     tenants: int = 0
+    copies: int = 0
 
 
 class LogicalIndex(msgspec.Struct, frozen=True):
