@@ -1,4 +1,4 @@
-"""The catalog's contract, on SQLite and on a real PostgreSQL."""
+"""The catalog's contract, on SQLite, on a real PostgreSQL and in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from tenantry.catalogs import SqlCatalog, open_catalog
+from tenantry.ports import Catalog
 from tenantry.testing.catalog_contract import CatalogContract
+from tenantry.testing.memory_catalog import MemoryCatalog
 from tenantry.testing.servers import PostgresServer
 
 
@@ -49,3 +51,18 @@ class TestPostgres(CatalogContract):
         async with await open_catalog(url) as catalog:
             yield catalog
         postgres_server.drop_database(url)
+
+
+class TestMemory(CatalogContract):
+    @pytest.fixture
+    def catalog(self) -> MemoryCatalog:
+        async def let_others_on(_: str) -> None:
+            await asyncio.sleep(0)
+
+        return MemoryCatalog(let_others_on)
+
+
+def test_all_of_them_are_catalogs() -> None:
+    """For mypy: the protocol is kept, signatures included."""
+    kinds: tuple[type[Catalog], ...] = (SqlCatalog, MemoryCatalog)
+    assert len(kinds) == 2

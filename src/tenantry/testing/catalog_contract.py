@@ -26,6 +26,8 @@ from tenantry.model.keys import ApiKey, Scope
 from tenantry.model.records import Metric
 from tenantry.model.topology import LogicalIndex, Place, Shard, ShardState
 from tenantry.ports import Catalog
+from tenantry.testing.catalog_log_contract import LogsContract
+from tenantry.testing.catalog_moves_contract import MovesContract
 from tenantry.testing.catalog_samples import INDEX, buried, placed, prepared, rerouted
 from tenantry.testing.catalog_tenants_contract import ListContract, PlaceContract, RouteContract
 
@@ -206,7 +208,15 @@ class SettingContract:
 
 
 class CatalogContract(
-    IndexContract, ShardContract, PlaceContract, RouteContract, ListContract, KeyContract, SettingContract
+    IndexContract,
+    ShardContract,
+    PlaceContract,
+    RouteContract,
+    ListContract,
+    KeyContract,
+    SettingContract,
+    MovesContract,
+    LogsContract,
 ):
     """All of it. Subclass it with a fixture ``catalog``."""
 

@@ -368,6 +368,7 @@ class ListContract:
         writer = asyncio.create_task(write())
         while not writer.done():
             await read()
+            await asyncio.sleep(0)  # a catalog that never waits must let the writer on
         await writer
         await read()
 
