@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tenantry.control.mover.context import MovingLimits
 from tenantry.model.limits import Limits
 
 CATALOG_FILE = "catalog.db"
@@ -45,6 +46,26 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=Limits().body_bytes, ge=1, description="Bytes of any request body.")
     max_metadata_bytes: int = Field(default=Limits().metadata_bytes, ge=1, description="Bytes of a record's metadata.")
     max_top_k: int = Field(default=Limits().top_k, ge=1, description="Largest top_k.")
+
+    lease_s: float = Field(
+        default=5.0, gt=0, description="Length of a process's leases in a fleet over PostgreSQL, seconds."
+    )
+    moves_at_once: int = Field(default=4, ge=1, description="Moves that copy at once in one process.")
+    moves_per_shard: int = Field(default=2, ge=1, description="Of these, with the same shard on either side.")
+    move_call_timeout_s: float = Field(default=10.0, gt=0, description="Longest time of one call of a move, seconds.")
+    move_log_mb: int = Field(
+        default=256, ge=1, description="Most MiB of writes that a move keeps; then it is given up."
+    )
+
+    def moving(self) -> MovingLimits:
+        """The bounds of moves among the settings."""
+        return MovingLimits(
+            at_once=self.moves_at_once,
+            per_shard=self.moves_per_shard,
+            call_s=self.move_call_timeout_s,
+            request_s=self.request_timeout_s,
+            log_bytes=self.move_log_mb * 2**20,
+        )
 
     def limits(self) -> Limits:
         """The request limits among the settings."""

@@ -70,6 +70,11 @@ class Wiring:
         """Lock the embedded shards' folder for this process, with a note of where it is served. Raises Locked."""
         self.engine.announce(url)
 
+    def exclusive(self) -> None:
+        """Lock the embedded shards' folder for this process, where the catalog is in that folder too. Raises Locked."""
+        if self.settings.catalog_url is None:
+            self.engine.start()
+
     async def close(self) -> None:
         """Close embedders and the engine."""
         for embedder in self._embedders.values():
@@ -178,5 +183,9 @@ async def _open(settings: Settings, telemetry: Telemetry | None) -> Cluster:
             search_deadline_s=settings.search_deadline_s,
             close=close,
             announce=wiring.announce,
+            exclusive=wiring.exclusive,
+            sole=settings.catalog_url is None,
+            lease_s=settings.lease_s,
+            moving=settings.moving(),
         )
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,12 +12,18 @@ from tenantry.cluster.indexes import IndexAdmin
 from tenantry.cluster.keys import KeyAdmin
 from tenantry.cluster.shards import ShardAdmin
 from tenantry.cluster.tenants import TenantAdmin
+from tenantry.control.mover.context import Context, MovingLimits, NoFaults
+from tenantry.control.service import MoveService
 from tenantry.documents.store import DocumentStore
 from tenantry.model.filters import parse_filter
 from tenantry.model.limits import Limits
 from tenantry.model.records import Query
 from tenantry.model.topology import DEFAULT_INDEX, LogicalIndex, Shard
-from tenantry.ports import Catalog, Clock, Embedder, PlacementPolicy, RouteCache, Telemetry, VectorBackend
+from tenantry.ports import Catalog, Clock, Embedder, Faults, PlacementPolicy, RouteCache, Telemetry, VectorBackend
+from tenantry.router.inflight import Inflight
+from tenantry.router.logged import LoggedWriter
+from tenantry.router.member import Member
+from tenantry.router.news import News
 from tenantry.router.resolve import Resolver
 from tenantry.router.router import Router
 from tenantry.router.scatter import Scatter, ScatterResult
@@ -39,6 +45,11 @@ class Parts:
         search_deadline_s: longest time of a cross-tenant search, unless the caller says less.
         close: closes what `wiring` opened, last.
         announce: takes what only one process may use (the embedded data folder) and notes where it is served.
+        exclusive: takes it without a note; raises Locked.
+        sole: no other process can reach this cluster's shards, so nobody holds or awaits leases.
+        lease_s: length of the leases of a fleet, seconds.
+        moving: bounds of moves.
+        faults: where tests interfere.
     """
 
     catalog: Catalog
@@ -56,6 +67,11 @@ class Parts:
     search_deadline_s: float
     close: Callable[[], Awaitable[None]]
     announce: Callable[[str], None] = lambda url: None
+    exclusive: Callable[[], None] = lambda: None
+    sole: bool = True
+    lease_s: float = 5.0
+    moving: MovingLimits = field(default_factory=MovingLimits)
+    faults: Faults = field(default_factory=NoFaults)
 
 
 class Cluster:
@@ -70,13 +86,44 @@ class Cluster:
     def __init__(self, parts: Parts) -> None:
         catalog, cache, clock, limits = parts.catalog, parts.cache, parts.clock, parts.limits
         pool = ShardPool(catalog, parts.open_backend)
-        resolver = Resolver(catalog, cache, pool, parts.policy, limits, clock, parts.telemetry)
+        member = Member(catalog.leases, clock, parts.token(8), parts.lease_s, sole=parts.sole, lapsed=cache.clear)
+        inflight, news = Inflight(), News()
+        resolver = Resolver(
+            catalog, cache, pool, parts.policy, limits, clock, parts.telemetry, member=member, news=news
+        )
+        self._moving = MoveService(
+            Context(
+                catalog=catalog,
+                pool=pool,
+                resolver=resolver,
+                member=member,
+                inflight=inflight,
+                news=news,
+                clock=clock,
+                faults=parts.faults,
+                limits=limits,
+                moving=parts.moving,
+            ),
+            parts.token,
+            parts.exclusive,
+        )
+        self._member = member
         self._pool = pool
         self._parts = parts
         self.limits = limits
         self.clock = clock
         self.telemetry = parts.telemetry
-        self.router = Router(resolver, pool, limits, clock, parts.telemetry, parts.request_timeout_s)
+        self.router = Router(
+            resolver,
+            pool,
+            limits,
+            clock,
+            parts.telemetry,
+            member=member,
+            inflight=inflight,
+            logged=LoggedWriter(catalog, news, clock),
+            request_timeout_s=parts.request_timeout_s,
+        )
         self.scatter = Scatter(catalog, self.router, clock, parts.telemetry, parts.search_deadline_s)
         self.documents = DocumentStore(catalog, self.router, self.scatter, parts.embedder)
         self.keys = KeyAdmin(catalog, clock, parts.token)
@@ -119,12 +166,16 @@ class Cluster:
         self._parts.announce(url)
 
     async def aclose(self) -> None:
-        """Finish what runs and close everything; safe to call twice."""
+        """Finish what runs and close everything; safe to call twice. Moves stop where they are and go on when the
+        cluster is opened again."""
+        await self._moving.aclose()
+        await self._member.aclose()
         await self._pool.aclose()
         await self.documents.aclose()
         await self._parts.close()
 
     async def __aenter__(self) -> Self:
+        self._moving.wake()
         return self
 
     async def __aexit__(

@@ -64,11 +64,16 @@ class Inflight:
 
 
 class Activity:
-    """Operations of each tenant in this process, over the last one to two windows."""
+    """Operations of each tenant in this process, over the last one to two windows.
 
-    __slots__ = ("_before", "_before_s", "_now", "_since")
+    Attributes:
+        total: of all tenants, ever.
+    """
+
+    __slots__ = ("_before", "_before_s", "_now", "_since", "total")
 
     def __init__(self) -> None:
+        self.total = 0
         self._now: dict[tuple[str, str], int] = {}
         self._before: dict[tuple[str, str], int] = {}
         self._before_s = 0.0
@@ -77,6 +82,7 @@ class Activity:
     def count(self, index: str, tenant: str) -> None:
         """Note one operation."""
         key = (index, tenant)
+        self.total += 1
         self._now[key] = self._now.get(key, 0) + 1
 
     def tick(self, monotonic: float) -> None:

@@ -26,6 +26,7 @@ class Member:
         owner: unique to this process's life.
         lease_s: length of a lease, seconds.
         lapsed: called when a lease was lost, before the next one begins.
+        joined: called when the process has become one that others wait for.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Member:
         *,
         sole: bool,
         lapsed: Callable[[], None],
+        joined: Callable[[], None] = lambda: None,
     ) -> None:
         self._leases = leases
         self._clock = clock
@@ -45,7 +47,9 @@ class Member:
         self.lease_s = lease_s
         self.sole = sole
         self.term = 0
-        self.fences: dict[str, int] = {}
+        self.joined = joined
+        self._fences: dict[str, int] = {}
+        self._claimed: dict[str, int] = {}
         self._lapsed = lapsed
         self._until = 0.0
         self._renewing = asyncio.Lock()
@@ -72,6 +76,7 @@ class Member:
             return
         async with self._renewing:
             sent = self._clock.monotonic()
+            self._claimed = {}
             held = await self._leases.beat(self.owner)
             if self.name not in held:
                 self.term += 1
@@ -80,10 +85,19 @@ class Member:
                 sent = self._clock.monotonic()
                 lease = await self._leases.claim(self.name, self.owner, await self._leases.get(self.name))
                 held[self.name] = lease.fence
-            self.fences = held
+            self._fences = held | self._claimed
             self._until = sent + self.lease_s
         if self._beating is None and not self._closed:
             self._beating = asyncio.create_task(self._beat())
+            self.joined()
+
+    def claimed(self, name: str, fence: int) -> None:
+        """Another lease was claimed for this process; from the next beat on it is renewed with the others."""
+        self._claimed[name] = self._fences[name] = fence
+
+    def owns(self, name: str, fence: int) -> bool:
+        """Whether this process still has that lease."""
+        return self.sole or (self.holds() and self._fences.get(name) == fence)
 
     async def aclose(self) -> None:
         """Give the lease up, so that nobody waits for it. Safe to call twice."""

@@ -164,8 +164,21 @@ class Resolver:
         for copy in await self._catalog.copies.list(tenant.index, tenant=tenant.name):
             await (await self._pool.backend(tenant.index, copy.place.shard)).drop(copy.place.namespace)
             await self._catalog.copies.forget(copy)
-        await self._catalog.tenants.set_state(tenant.index, tenant.name, TenantState.DELETED, tenant.route.epoch)
+        await self._bury(tenant)
         self._cache.forget(tenant.index, tenant.name)
+
+    async def _bury(self, tenant: Tenant) -> None:
+        """Leave the tombstone; a move that comes to its end meanwhile may raise the epoch a few times."""
+        for _ in range(MAX_PLACEMENT_TRIES):
+            try:
+                await self._catalog.tenants.set_state(
+                    tenant.index, tenant.name, TenantState.DELETED, tenant.route.epoch
+                )
+            except Conflict:
+                tenant = await self._catalog.tenants.get(tenant.index, tenant.name)
+            else:
+                return
+        raise Conflict(f"tenant {tenant.name!r} kept changing while it was deleted; repeat the deletion")
 
     async def set_state(self, tenant: Tenant, state: TenantState) -> Tenant:
         """Change a tenant's state in the catalog, then in the cache. Raises Conflict when it changed meanwhile."""
