@@ -57,9 +57,10 @@ def rule_against(spec: TenantSpec, candidate: ShardView) -> Rule | None:
         return Rule.TIER
     if candidate.claim.dedicated_to is not None:
         return Rule.DEDICATED
-    if spec.dedicated and shard.tenants:
+    held = shard.tenants + shard.copies  # a tenant on the move has room on both sides
+    if spec.dedicated and held:
         return Rule.OCCUPIED
-    if shard.max_tenants is not None and shard.tenants >= shard.max_tenants:
+    if shard.max_tenants is not None and held >= shard.max_tenants:
         return Rule.TENANTS
     if shard.max_vectors is not None and candidate.load + _room(spec) > shard.max_vectors:
         return Rule.VECTORS

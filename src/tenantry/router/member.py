@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
-from tenantry.errors import Conflict, TenantryError
+from tenantry.errors import TenantryError
 from tenantry.ports import Clock, LeaseCatalog
 
 #: Renewals within the length of a lease.
@@ -107,12 +108,11 @@ class Member:
             await asyncio.gather(self._beating, return_exceptions=True)
             self._beating = None
             self._until = 0.0
-            await self._leases.release(self.name, self.owner)
+            with suppress(TenantryError):  # it will lapse
+                await self._leases.release(self.name, self.owner)
 
     async def _beat(self) -> None:
         while True:
             await self._clock.sleep(self.lease_s / BEATS)
-            try:
+            with suppress(TenantryError):  # the lease runs out unless a later beat gets through
                 await self.renew()
-            except (TenantryError, Conflict):
-                continue  # the lease runs out unless a later beat gets through
