@@ -45,7 +45,7 @@ class LoggedWriter:
             seq = await self._catalog.log.append(index, tenant, route.epoch, change)
         except Conflict:
             return None
-        self._news.appended(key)
+        self._news.appended(key, seq, change)
         outcome = await self._applied(key, seq, change)
         if isinstance(outcome, Nothing) and outcome.reason:
             raise Refused(outcome.reason)

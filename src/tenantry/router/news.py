@@ -7,7 +7,7 @@ import heapq
 import itertools
 from collections.abc import Callable, Mapping
 
-from tenantry.model.changes import Resolved
+from tenantry.model.changes import Change, Resolved
 
 Key = tuple[str, str]
 #: Writers of one tenant that may wait for the log at once.
@@ -21,7 +21,7 @@ class News:
     def __init__(self) -> None:
         self._waiting: dict[Key, list[tuple[int, int, asyncio.Future[Resolved | None]]]] = {}
         self._changed: dict[Key, asyncio.Event] = {}
-        self._appended: dict[Key, Callable[[], None]] = {}
+        self._appended: dict[Key, Callable[[int, Change], None]] = {}
         self._through: dict[Key, int] = {}
         self._number = itertools.count()
         #: Called when a tenant turns out to be on the move and nobody here applies its log.
@@ -29,8 +29,8 @@ class News:
 
     # ------------------------------------------------------------------------------ for the applier
 
-    def attend(self, key: Key, appended: Callable[[], None]) -> None:
-        """The tenant's log is applied here from now on; ``appended`` is called for each new entry."""
+    def attend(self, key: Key, appended: Callable[[int, Change], None]) -> None:
+        """The tenant's log is applied here from now on; ``appended`` is called with each new entry."""
         self._appended[key] = appended
 
     def leave(self, key: Key) -> None:
@@ -59,13 +59,13 @@ class News:
         """Whether this process applies the tenant's log."""
         return key in self._appended
 
-    def appended(self, key: Key) -> None:
+    def appended(self, key: Key, seq: int, change: Change) -> None:
         """An entry was appended here."""
-        wake = self._appended.get(key)
-        if wake is None:
+        take = self._appended.get(key)
+        if take is None:
             self.unattended()
         else:
-            wake()
+            take(seq, change)
 
     def waiting(self, key: Key) -> int:
         """Writers of the tenant that wait."""

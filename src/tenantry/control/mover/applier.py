@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import takewhile
 
 from tenantry.control.mover.context import Context
 from tenantry.control.mover.ledger import Ledger
@@ -29,9 +30,11 @@ from tenantry.model.moves import Phase, sides
 from tenantry.model.records import ByFilter, Everything, Record
 from tenantry.model.topology import Place
 
-#: Entries of one step. A replay after a crash takes at least as many together as were applied without being marked, so
-#: that it shows no state older than the one before the crash.
+#: Entries of one step, and the most that a side may be ahead of its mark in the catalog: so a replay after a crash
+#: takes all of them together, and shows no state older than the one before the crash.
 BATCH = 32
+#: Records in entries that are kept in memory, between being appended here and being applied to both sides.
+KEPT_RECORDS = 4_096
 SCAN_PAGE = 500
 #: How often the log is read when nothing says that it has grown: with other routers about, and without.
 LOOK_S = 0.02
@@ -39,6 +42,8 @@ LOOK_SOLE_S = 1.0
 #: The log is trimmed behind both sides that often, by what they had the time before: a writer elsewhere may still ask
 #: what became of its entry.
 TRIM_S = 60.0
+#: Marks are saved that often where nobody elsewhere waits for them.
+SAVE_S = 0.1
 #: In these both sides are kept up to date.
 FOLLOWED = frozenset(
     {Phase.COPY, Phase.CATCH_UP, Phase.VERIFY, Phase.FLIP, Phase.SETTLE, Phase.SOAK, Phase.BACK, Phase.BACK_SETTLE}
@@ -67,6 +72,8 @@ class Applier:
         self._sides = places
         self._key = (ledger.move.index, ledger.move.tenant)
         self._appended = asyncio.Event()
+        self._known: dict[int, Change] = {}
+        self._known_records = 0
         self._progressed = asyncio.Event()
         self._readable_at = 0.0
         self._trimmed = (context.clock.monotonic(), 0)
@@ -82,12 +89,13 @@ class Applier:
     async def run(self) -> None:
         """Apply until cancelled. Raises LeaseLostError when the lease is lost."""
         await self._prepare()
-        self._context.news.attend(self._key, self._appended.set)
+        self._context.news.attend(self._key, self._take)
         try:
             self._acknowledge()
             loops = [
                 asyncio.create_task(self._loop(self._lead, self._appended)),
                 asyncio.create_task(self._loop(self._follow, self._progressed)),
+                asyncio.create_task(self._loop(self._save, asyncio.Event(), SAVE_S)),
             ]
             try:
                 done, _ = await asyncio.wait(loops, return_when=asyncio.FIRST_COMPLETED)
@@ -119,8 +127,28 @@ class Applier:
         self._recent.visible_s = (await self._sides[place].features()).visible_s
         self._readable_at = self._context.clock.monotonic() + self._recent.visible_s
 
-    async def _loop(self, step: Callable[[], Awaitable[bool]], news: asyncio.Event) -> None:
-        look_s = LOOK_SOLE_S if self._context.member.sole else LOOK_S
+    def _take(self, seq: int, change: Change) -> None:
+        """An entry that was appended in this process need not be read from the catalog."""
+        if self._known_records < KEPT_RECORDS:
+            self._known[seq] = change
+            self._known_records += _records_in(change)
+        self._appended.set()
+
+    async def _entries(self, after: int, most: int) -> list[LogEntry]:
+        """The next entries, from memory if they are there."""
+        if after + 1 not in self._known:
+            return await self._context.catalog.log.read(*self._key, after, most)
+        known = takewhile(self._known.__contains__, range(after + 1, after + 1 + most))
+        return [LogEntry(seq, self._known[seq]) for seq in known]
+
+    async def _save(self) -> bool:
+        await self._ledger.save()
+        return False
+
+    async def _loop(
+        self, step: Callable[[], Awaitable[bool]], news: asyncio.Event, every_s: float | None = None
+    ) -> None:
+        look_s = every_s or (LOOK_SOLE_S if self._context.member.sole else LOOK_S)
         while True:
             news.clear()
             try:
@@ -171,7 +199,9 @@ class Applier:
         async with self.turn:
             move = self._ledger.move
             place = sides(move)[0]
-            entries = await self._context.catalog.log.read(*self._key, move.mark(place), BATCH)
+            if self._ledger.unsaved(place) >= BATCH:
+                await self._ledger.save()
+            entries = await self._entries(move.mark(place), BATCH - self._ledger.unsaved(place))
             if not entries:
                 return False
             await self._context.faults.reach("apply.read")
@@ -187,8 +217,13 @@ class Applier:
                 await self._ledger.save()
             self._acknowledge()
             self._progressed.set()
-            await self._ledger.save()
+        await self._save_for_others()
         return True
+
+    async def _save_for_others(self) -> None:
+        """Routers elsewhere learn from the catalog how far the log is applied."""
+        if not self._context.member.sole:
+            await self._ledger.save()
 
     async def _lead_direct(self, side: Side, entries: list[LogEntry]) -> None:
         """As the router itself would have done it, since other routers still do."""
@@ -251,6 +286,9 @@ class Applier:
     async def _resolve(self, seq: int, change: Resolved) -> None:
         self._owner.check()
         self._outcomes[seq] = change
+        if seq in self._known:
+            self._known_records += _records_in(change) - _records_in(self._known[seq])
+            self._known[seq] = change
         await self._context.catalog.log.resolve(self._ledger.move, self._owner.fence, seq, change)
 
     async def _resolved(self, side: Side, change: Patch | RemoveWhere, before: Effect) -> Resolved:
@@ -286,10 +324,12 @@ class Applier:
         through = move.mark(place)
         if move.phase not in FOLLOWED or move.mark(other) >= through:
             return False
+        if self._ledger.unsaved(other) >= BATCH:
+            await self._ledger.save()
         effect = Effect()
         last = move.mark(other)
-        for entry in await self._context.catalog.log.read(*self._key, last, BATCH):
-            if entry.seq <= through and isinstance(entry.change, Resolved):
+        for entry in await self._entries(last, min(through - last, BATCH - self._ledger.unsaved(other))):
+            if isinstance(entry.change, Resolved):
                 effect.add(entry.change)
                 last = entry.seq
         async with self.lane:
@@ -297,7 +337,9 @@ class Applier:
         await self._context.faults.reach("apply.followed")
         self._ledger.mark(other, last)
         self._acknowledge()
-        await self._ledger.save()
+        for seq in [seq for seq in self._known if seq <= last]:
+            self._known_records -= _records_in(self._known.pop(seq))
+        await self._save_for_others()
         await self._trim()
         return True
 
@@ -320,3 +362,7 @@ def _refusal(error: RequestError) -> Nothing:
     if isinstance(error, NotFound):
         raise error
     return Nothing(str(error))
+
+
+def _records_in(change: Change) -> int:
+    return len(change.records) if isinstance(change, Put) else 1

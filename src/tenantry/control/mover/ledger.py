@@ -23,8 +23,9 @@ class Ledger:
         self.move = move
         self._saving = asyncio.Lock()
         self._looked = context.clock.monotonic()
-        self.changed = asyncio.Event()
+        self._saved = move
         self._unsure = False
+        self.changed = asyncio.Event()
 
     def note(self, **changes: Any) -> None:
         """Change fields of the move in memory."""
@@ -36,13 +37,20 @@ class Ledger:
             self.note(source_mark=seq)
         else:
             self.note(target_mark=seq)
+        self.changed.set()
+
+    def unsaved(self, place: Place) -> int:
+        """Log entries that a side has beyond its mark in the catalog."""
+        return self.move.mark(place) - self._saved.mark(place)
 
     async def save(self) -> None:
-        """Save marks, progress, proof and error. Raises Conflict when the lease was lost."""
+        """Save marks, progress, proof and error, unless that is done. Raises Conflict when the lease was lost."""
         async with self._saving:
-            self._owner.check()
-            await self._context.catalog.moves.save(self.move, self._owner.fence)
-        self.changed.set()
+            move = self.move
+            if move is not self._saved:
+                self._owner.check()
+                await self._context.catalog.moves.save(move, self._owner.fence)
+                self._saved = move
 
     async def advance(self, phase: Phase, *, head: int | None = None, **changes: Any) -> Tenant:
         """Go to another phase, and set the route that belongs to it. Raises as `MoveCatalog.advance`."""
@@ -57,6 +65,7 @@ class Ledger:
             self._unsure = False
             # Marks may have grown meanwhile; nothing else of the move changes beside us but the wish.
             self.note(phase=phase, started=started, wish=saved.wish, **changes)
+            self._saved = wanted
             self._context.resolver.learn(tenant.index, tenant.name, tenant.route, term)
         self.changed.set()
         return tenant
@@ -67,7 +76,7 @@ class Ledger:
         if not self._unsure:
             return
         async with self._saving:
-            saved = await self._context.catalog.moves.get(self.move.id)
+            saved = self._saved = await self._context.catalog.moves.get(self.move.id)
             self.move = msgspec.structs.replace(
                 saved,
                 source_mark=max(saved.source_mark, self.move.source_mark),
