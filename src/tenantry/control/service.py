@@ -145,8 +145,7 @@ class MoveService:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for runner, _ in self._runners.values():
-            if not runner.move.ended:
-                await self._release(runner.move)
+            await self._release(runner.move)
         self._runners.clear()
 
     # ----------------------------------------------------------------------------------------- loop
@@ -180,8 +179,7 @@ class MoveService:
         await self._context.member.join()
         for id in [id for id, (_, task) in self._runners.items() if task.done()]:
             runner, _ = self._runners.pop(id)
-            if not runner.move.ended:
-                await self._release(runner.move)
+            await self._release(runner.move)
         for move in reversed(moves):
             if move.id not in self._runners and self._has_room(move):
                 await self._take(move)
