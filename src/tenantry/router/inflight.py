@@ -96,7 +96,7 @@ class Activity:
     def loads(self, index: str, monotonic: float) -> Mapping[str, float]:
         """Operations a second of each tenant of an index that had any; idle tenants are left out."""
         self.tick(monotonic)
-        seconds = self._before_s + monotonic - (self._since or monotonic)
+        seconds = self._before_s + monotonic - (monotonic if self._since is None else self._since)
         if seconds <= 0:
             return {}
         counts: dict[str, int] = {}
