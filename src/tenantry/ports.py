@@ -307,8 +307,8 @@ class BarrierCatalog(Protocol):
     async def acknowledged(self, index: str, tenant: str) -> dict[str, int]:
         """Router to the highest epoch that it acknowledged."""
 
-    async def forget(self, index: str, tenant: str) -> None:
-        """Drop a tenant's acknowledgements, when its move has ended."""
+    async def forget(self, index: str, tenant: str, through: int) -> None:
+        """Drop a tenant's acknowledgements up to an epoch, when its move has ended; those of its next one stay."""
 
 
 class WriteLog(Protocol):

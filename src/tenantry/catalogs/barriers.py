@@ -31,7 +31,8 @@ class SqlBarriers:
             found = (await connection.execute(query.order_by(_t.c.router))).all()
         return {row.router: row.epoch for row in found}
 
-    async def forget(self, index: str, tenant: str) -> None:
-        """Drop a tenant's acknowledgements."""
+    async def forget(self, index: str, tenant: str, through: int) -> None:
+        """Drop a tenant's acknowledgements up to an epoch."""
+        this = (_t.c.index_name == index, _t.c.tenant == tenant, _t.c.epoch <= through)
         async with self._store.write() as connection:
-            await connection.execute(sa.delete(_t).where(_t.c.index_name == index, _t.c.tenant == tenant))
+            await connection.execute(sa.delete(_t).where(*this))

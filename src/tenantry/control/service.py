@@ -201,10 +201,11 @@ class MoveService:
         return len(copying) < self._context.moving.at_once and len(beside) < self._context.moving.per_shard
 
     async def _take(self, move: Move) -> None:
-        """Run a move that nobody runs; in a fleet, after its last owner's lease and longest call are over."""
+        """Run a move that nobody runs; in a fleet, after its last owner's lease and longest call are over. A lease of
+        this process without a runner is one that it does not know of: the answer to its claim was lost."""
         leases, member = self._context.catalog.leases, self._context.member
         lease: Lease | None = await leases.get(move.lease)
-        held = lease is not None and lease.owner is not None and not member.sole
+        held = lease is not None and lease.owner not in (None, member.owner) and not member.sole
         if lease and held and self._watch.unchanged_s(lease) <= member.lease_s + self._context.moving.call_s:
             return
         try:

@@ -323,7 +323,9 @@ class BarrierContract:
         await barriers.acknowledge("router/a", "other", "t", 2)
         assert await barriers.acknowledged(INDEX, "t") == {"router/a": 5, "router/b": 6}
         for _ in range(2):
-            await barriers.forget(INDEX, "t")
+            await barriers.forget(INDEX, "t", 5)
+        assert await barriers.acknowledged(INDEX, "t") == {"router/b": 6}
+        await barriers.forget(INDEX, "t", 9)
         assert await barriers.acknowledged(INDEX, "t") == {}
         assert await barriers.acknowledged(INDEX, "u") == {"router/a": 1}
         assert await barriers.acknowledged("other", "t") == {"router/a": 2}

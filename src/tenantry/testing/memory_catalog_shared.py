@@ -155,7 +155,9 @@ class MemoryBarriers:
         await self._enter("barriers.acknowledged")
         return dict(sorted(self._all.acknowledged.get((index, tenant), {}).items()))
 
-    async def forget(self, index: str, tenant: str) -> None:
+    async def forget(self, index: str, tenant: str, through: int) -> None:
         """Not there is success."""
         await self._enter("barriers.forget")
-        self._all.acknowledged.pop((index, tenant), None)
+        routers = self._all.acknowledged.get((index, tenant), {})
+        for router in [router for router, epoch in routers.items() if epoch <= through]:
+            del routers[router]

@@ -74,6 +74,8 @@ class Applier:
         self._appended = asyncio.Event()
         self._known: dict[int, Change] = {}
         self._known_records = 0
+        #: The last entry that was taken up; what it came to is in the catalog, not in the news of it that come late.
+        self._taken = 0
         self._progressed = asyncio.Event()
         self._readable_at = 0.0
         self._trimmed = (context.clock.monotonic(), 0)
@@ -129,7 +131,7 @@ class Applier:
 
     def _take(self, seq: int, change: Change) -> None:
         """An entry that was appended in this process need not be read from the catalog."""
-        if self._known_records < KEPT_RECORDS:
+        if seq > self._taken and self._known_records < KEPT_RECORDS:
             self._known[seq] = change
             self._known_records += _records_in(change)
         self._appended.set()
@@ -204,6 +206,7 @@ class Applier:
             entries = await self._entries(move.mark(place), BATCH - self._ledger.unsaved(place))
             if not entries:
                 return False
+            self._taken = entries[-1].seq
             await self._context.faults.reach("apply.read")
             if move.s0 is None or entries[0].seq <= move.s0:
                 entries = [entry for entry in entries if move.s0 is None or entry.seq <= move.s0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 from tenantry.control.mover.applier import Applier
 from tenantry.control.mover.barrier import Barrier
@@ -91,27 +92,36 @@ class MoveRunner:
         try:
             while not self.move.ended:
                 try:
-                    await self._ledger.make_sure()
-                    self._keep_applying()
-                    await self._step()
+                    await self._go_on()
                 except LeaseLostError:
                     return
-                except NotFound as missing:
-                    if missing.kind != "tenant":
-                        await self._trouble(missing)
-                    else:
-                        await self._orphaned()
-                except StoppedError as stopped:
-                    await self._stop(stopped)
                 except Exception as error:  # whatever it is, the move must stay resumable, and say what is wrong
                     await self._trouble(error)
                 self._changed(self.move)
-        except LeaseLostError:
-            return
         finally:
             if self._applying is not None:
                 self._applying.cancel()
                 await asyncio.gather(self._applying, return_exceptions=True)
+
+    async def _go_on(self) -> None:
+        """One step from wherever the move stands."""
+        await self._ledger.make_sure()
+        if self.move.ended:
+            return
+        self._keep_applying()
+        try:
+            await self._step()
+        except StoppedError as stopped:
+            await self._stop(stopped)
+        except NotFound as missing:
+            if missing.kind != "tenant":
+                raise
+            await self._orphaned()
+        except Exception as error:
+            if is_passing(error) or self.move.phase not in BEFORE_COMMIT:
+                raise
+            await self._ledger.make_sure()
+            await self._stop(StoppedError(Phase.FAILED, _in_words(error)))
 
     async def _step(self) -> None:
         """One phase, given up as soon as the applier finds the lease lost, or the move is to be cancelled."""
@@ -136,7 +146,8 @@ class MoveRunner:
             trouble = self._source.trouble or self._target.trouble
             if trouble != self.move.error and self.move.outcome is not Phase.FAILED:
                 self._ledger.note(error=trouble)
-                await self._retried(self._ledger.save)
+                with suppress(Unavailable):
+                    await self._ledger.save()
             if self.move.phase in CANCELLABLE and await self._ledger.wish() is Wish.CANCEL:
                 raise StoppedError(Phase.CANCELLED)
 
@@ -246,8 +257,8 @@ class MoveRunner:
         await self._context.faults.reach("clean.dropped")
         head = await self._context.catalog.log.head(move.index, move.tenant)
         await self._context.catalog.log.trim(move.index, move.tenant, head)
-        await self._advance(outcome)
-        await self._context.catalog.barriers.forget(move.index, move.tenant)
+        epoch = await self._advance(outcome)
+        await self._context.catalog.barriers.forget(move.index, move.tenant, epoch)
 
     # ------------------------------------------------------------------------------ parts of phases
 
@@ -288,15 +299,16 @@ class MoveRunner:
         """The tenant, under the route that belongs to the move's phase."""
         return await self._context.catalog.tenants.get(self.move.index, self.move.tenant)
 
-    async def _advance(self, phase: Phase, head: int | None = None, **changes: object) -> None:
+    async def _advance(self, phase: Phase, head: int | None = None, **changes: object) -> int:
+        """Take a step; returns the epoch of the route that belongs to it."""
         before = self.move.phase
         changes.setdefault("error", self.move.error if self.move.outcome is Phase.FAILED else None)
         tenant = await self._ledger.advance(phase, head=head, **changes)
         await self._context.faults.reach(f"{before}.left")
         if phase in (Phase.SETTLE, Phase.SOAK):
             self._pause = PAUSE_S
-        self._context.news.route_changed((tenant.index, tenant.name))
         self._changed(self.move)
+        return tenant.route.epoch
 
     async def _nap(self, seconds: float) -> None:
         """Wait for news of the move, for that long at most; always a little."""
@@ -344,28 +356,25 @@ class MoveRunner:
             await side.drop()
         await self._context.catalog.log.trim(self.move.index, self.move.tenant, 2**62)
         await self._ledger.abandon("the tenant was deleted")
-        await self._context.catalog.barriers.forget(self.move.index, self.move.tenant)
 
     async def _trouble(self, error: Exception) -> None:
-        """Passing trouble is waited out; any other ends a move that is not committed, and holds one that is."""
-        text = str(error) or type(error).__name__
-        passing = isinstance(error, Unavailable | Conflict) and not isinstance(error, StorageFailed)
-        if not passing and self.move.phase in BEFORE_COMMIT:
-            if isinstance(error, Bug) or not isinstance(error, TenantryError):
-                text = f"{type(error).__name__}: {text}"
-            await self._retried(lambda: self._stop(StoppedError(Phase.FAILED, text)))
-            return
+        """Put it on the record, and try again after a while: what could be mended otherwise has been."""
         self._applier.failed = None
+        text = _in_words(error)
         if self.move.error != text:
             self._ledger.note(error=text)
-            await self._retried(self._ledger.save)
+        with suppress(TenantryError):
+            await self._ledger.save()
         await self._context.clock.sleep(self._pause)
         self._pause = min(2 * self._pause, PAUSE_MOST_S)
 
-    async def _retried(self, act: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await act()
-        except LeaseLostError:
-            raise
-        except TenantryError:
-            await self._context.clock.sleep(self._pause)
+
+def is_passing(error: Exception) -> bool:
+    """Whether patience may help (or, with a lost lease, somebody else)."""
+    return isinstance(error, Unavailable | Conflict) and not isinstance(error, StorageFailed)
+
+
+def _in_words(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    ours = isinstance(error, TenantryError) and not isinstance(error, Bug)
+    return text if ours else f"{type(error).__name__}: {text}"

@@ -154,11 +154,13 @@ class Verifier:
         async with self._applier.lane:
             coming = await self._coming()
             if coming is None:
+                found.left += len(ids)
                 return
             ids = [key for key in ids if key not in coming]
             right, wrong = await self._source.fetch(ids), await self._target.fetch(ids)
             later = await self._coming()
             if later is None:
+                found.left += len(ids)
                 return
             puts, removes = [], []
             for key in ids:

@@ -1,0 +1,480 @@
+"""One simulated course of events: three processes serve two tenants that move, while clients write and read, and
+processes are killed, suspended, delayed and failed; then everything settles and is checked.
+
+The same seed gives the same course. ``python -m tests.simulation.scenario SEED`` tells one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+from dataclasses import dataclass, field
+
+from tenantry.caches.memory import MemoryRouteCache
+from tenantry.cluster import Cluster, Parts
+from tenantry.control.mover.context import MovingLimits
+from tenantry.errors import (
+    AlreadyExists,
+    CapacityExceeded,
+    Conflict,
+    InvalidArgument,
+    NotFound,
+    Refused,
+    TenantryError,
+    Unavailable,
+)
+from tenantry.model.limits import Limits
+from tenantry.model.moves import Options, Phase, Wish
+from tenantry.placement import policy
+from tenantry.telemetry.silent import SilentTelemetry
+from tenantry.testing.history import ABSENT, History, Read
+from tenantry.testing.memory_backend import MemoryBackend
+from tenantry.testing.memory_catalog import MemoryCatalog
+from tenantry.testing.virtual_loop import VirtualClock, run_virtual
+from tenantry.testing.world import CALM, KilledError, Process, ProcessClock, Weather, World
+
+PROCESSES = 3
+SHARDS = 3
+TENANTS = ("acme", "globex")
+IDS = tuple(f"r{i}" for i in range(6))
+#: Records that nobody touches, so that a copy has several pages.
+STILL = tuple(f"still-{i:02}" for i in range(12))
+LEASE_S = 0.4
+CALL_S = 0.4
+REQUEST_S = 0.5
+#: Routers of the simulation give requests no time limit of their own: a suspended process must find the answer first.
+NO_LIMIT_S = 10_000.0
+GROUPS = 3
+POINTS = (
+    "apply.read",
+    "apply.led",
+    "apply.followed",
+    "capture.barrier",
+    "copy.page-read",
+    "copy.page-written",
+    "verify.round",
+    "flip.drained",
+    "back.drained",
+    "close.drained",
+    "clean.dropped",
+    *(f"{phase}.left" for phase in Phase if phase.value not in ("done", "cancelled", "rolled-back", "failed")),
+)
+
+
+@dataclass
+class Settings:
+    """What a course of events consists of."""
+
+    seed: int
+    visible_s: float = 0.0
+    lost_share: float = 0.0
+    rounds_s: float = 2.5
+    clients: int = 3
+    kills: int = 1
+    suspensions: int = 1
+    wishes: bool = True
+
+
+@dataclass
+class Directed:
+    """Something that happens to a process when it reaches a fault point for the n-th time."""
+
+    point: str
+    number: int
+    what: str
+    seconds: float
+    reached: int = field(default=0)
+
+
+class Hook:
+    """Implements `Faults` for one process."""
+
+    def __init__(self, course: Course, process: Process) -> None:
+        self._course = course
+        self._process = process
+
+    async def reach(self, point: str) -> None:
+        directed = self._course.directed
+        self._course.points.add(point)
+        if directed is None or directed.point != point:
+            return
+        directed.reached += 1
+        if directed.reached != directed.number:
+            return
+        self._course.world.note(f"{self._process.name}: {directed.what} at {point}")
+        if directed.what == "kill":
+            self._process.kill()
+            self._course.revive_later(self._process)
+            await self._process.turn()
+        elif directed.what == "suspend":
+            self._course.spawn(self._process.suspend(directed.seconds))
+            await asyncio.sleep(0)
+            await self._process.turn()
+        elif directed.what == "fail":
+            raise Unavailable("a fault of the test", retry_after_s=0.0)
+        else:
+            await asyncio.sleep(directed.seconds)
+
+
+class Course:
+    """A world, its processes and clients."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.chance = random.Random(settings.seed)
+        self.world = World(settings.seed, CALL_S, Weather(lost_share=settings.lost_share))
+        self.loop = asyncio.get_running_loop()
+        self.clock = VirtualClock(self.loop)
+        self.catalog = MemoryCatalog()
+        self.stores: dict[tuple[str, str], MemoryBackend] = {}
+        self.history = History(settings.visible_s)
+        self.processes: list[Process] = []
+        self.clusters: dict[str, Cluster] = {}
+        #: Of the dead; kept, or their tasks would be collected in the middle.
+        self.graves: list[Cluster] = []
+        self.problems: list[str] = []
+        self.points: set[str] = set()
+        self.directed: Directed | None = None
+        self.version = 0
+        self.born = 0
+        self.quiet = False
+        self._tasks: set[asyncio.Task] = set()
+
+    # --------------------------------------------------------------------------------- processes
+
+    def spawn(self, work) -> asyncio.Task:
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.problems.append(f"the test itself failed: {task.exception()!r}")
+
+    def bear(self) -> Process:
+        """A new process with a cluster of its own."""
+        self.born += 1
+        process = Process(self.world, f"p{self.born}")
+        chance = random.Random(f"{self.settings.seed}/{self.born}")
+        cluster = Cluster(
+            Parts(
+                catalog=process.reach(self.catalog),
+                cache=MemoryRouteCache(),
+                open_backend=lambda index, shard: process.reach(self.store(index, shard)),
+                backends=("memory",),
+                default_backend="memory",
+                policy=policy,
+                embedder=no_embedder,
+                clock=ProcessClock(process, self.clock),
+                telemetry=SilentTelemetry(),
+                token=lambda size: f"{chance.getrandbits(8 * size):0{2 * size}x}",
+                limits=Limits(),
+                request_timeout_s=NO_LIMIT_S,
+                search_deadline_s=NO_LIMIT_S,
+                close=nothing,
+                sole=False,
+                lease_s=LEASE_S,
+                moving=MovingLimits(call_s=CALL_S, request_s=REQUEST_S, poll_s=0.05),
+                faults=Hook(self, process),
+            )
+        )
+        self.processes.append(process)
+        self.clusters[process.name] = cluster
+        self.spawn(self._live(process, cluster))
+        return process
+
+    async def _live(self, process: Process, cluster: Cluster) -> None:
+        """As a gateway: it looks for moves from the start."""
+
+        async def wake() -> None:
+            cluster._moving.wake()
+
+        try:
+            await process.ask(wake())
+        except KilledError:
+            return
+
+    def revive_later(self, process: Process) -> None:
+        self.processes.remove(process)
+        self.graves.append(self.clusters.pop(process.name))
+        self.loop.call_later(self.chance.uniform(0.05, 1.0), self.bear)
+
+    def store(self, index, shard) -> MemoryBackend:
+        return self.stores.setdefault((index.name, shard.name), self.make_store(index, shard))
+
+    def make_store(self, index, shard):
+        return MemoryBackend(index.metric)
+
+    async def somebody(self) -> tuple[Process, Cluster]:
+        while not self.processes:
+            await asyncio.sleep(0.05)
+        process = self.chance.choice(self.processes)
+        return process, self.clusters[process.name]
+
+    # ----------------------------------------------------------------------------------- clients
+
+    async def ask(self, act, *, fair: bool = True):
+        """One request to some process. Returns its answer; raises KilledError when it died, Unavailable when the
+        weather was bad."""
+        process, cluster = await self.somebody()
+        try:
+            return process.name, await process.ask(act(cluster))
+        except (KilledError, Unavailable) as error:
+            if isinstance(error, Unavailable) and not self.stormy:
+                self.problems.append(f"{self.loop.time():.3f} {process.name} failed in fair weather: {error!r}")
+            raise
+        except (TenantryError, ExceptionGroup) as error:
+            if fair:
+                self.problems.append(f"{self.loop.time():.3f} {process.name} failed because of the move: {error!r}")
+            raise
+
+    @property
+    def stormy(self) -> bool:
+        return self.settings.lost_share > 0 or self.directed is not None
+
+    async def write(self, tenant: str) -> None:
+        self.version += 1
+        version, now = self.version, self.loop.time()
+        kind = self.chance.choices(
+            ["put", "delete", "where", "patch", "values", "clear"], [50, 14, 5, 24, 4, 1]
+        )[0]  # fmt: skip
+        ids = self.chance.sample(IDS, self.chance.choice([1, 1, 2, 3]))
+        if kind == "put":
+            begun = self.history.put(tenant, ids, version, now)
+            records = [(key, [1.0, version], {"v": version, "g": version % GROUPS}) for key in ids]
+            act = lambda cluster: cluster.tenant(tenant).upsert(records)  # noqa: E731
+        elif kind == "delete":
+            begun = self.history.delete(tenant, ids, now)
+            act = lambda cluster: cluster.tenant(tenant).delete(ids)  # noqa: E731
+        elif kind == "where":
+            group = version % GROUPS
+            begun = self.history.delete_where(tenant, [*IDS, *STILL], lambda of: of % GROUPS == group, now)
+            act = lambda cluster: cluster.tenant(tenant).delete(filter={"g": group})  # noqa: E731
+        elif kind == "clear":
+            begun = self.history.delete(tenant, [*IDS, *STILL], now)
+            act = lambda cluster: cluster.tenant(tenant).delete(all=True)  # noqa: E731
+        else:
+            begun = self.history.patch(tenant, ids[0], version, now)
+            act = lambda cluster: cluster.tenant(tenant).update(ids[0], set_metadata={"p": version})  # noqa: E731
+        self.world.note(f"{kind} {version} of {tenant} {ids}")
+        try:
+            _, found = await self.ask(act)
+        except (KilledError, TenantryError):
+            return  # it may have taken effect, or still will
+        self.history.acknowledge(begun, self.loop.time(), found if kind in ("patch", "values") else None)
+        self.world.note(f"  {version} acknowledged")
+
+    async def read(self, tenant: str) -> None:
+        ids = [*IDS, self.chance.choice(STILL)]
+        begun = self.loop.time()
+        if self.chance.random() < 0.7:
+            act = lambda cluster: cluster.tenant(tenant).fetch(ids)  # noqa: E731
+        else:
+            act = lambda cluster: cluster.tenant(tenant).query([1.0, 0.5], top_k=100)  # noqa: E731
+        try:
+            by, found = await self.ask(act)
+        except (KilledError, TenantryError):
+            return
+        if isinstance(found, list):
+            found = {hit.id: hit for hit in found}
+        self.see(tenant, ids, found, begun, by)
+
+    def see(self, tenant: str, ids, found, begun: float, by: str) -> None:
+        now = self.loop.time()
+        for key in ids:
+            metadata = found[key].metadata if key in found else {}
+            read = Read(metadata.get("v", ABSENT), metadata.get("p"), begun, now, by)
+            self.history.saw(tenant, key, read)
+
+    async def client(self, number: int) -> None:
+        while not self.quiet:
+            tenant = self.chance.choice(TENANTS)
+            if self.chance.random() < 0.55:
+                await self.write(tenant)
+            else:
+                await self.read(tenant)
+            await asyncio.sleep(self.chance.expovariate(1 / 0.02))
+
+    # ----------------------------------------------------------------------------------- trouble
+
+    async def mover(self, tenant: str) -> None:
+        while not self.quiet:
+            target = f"shard-{self.chance.randrange(SHARDS)}"
+            options = Options(soak_s=self.chance.choice([0.0, 0.1, 0.5]), page=4, fence_s=0.2, samples=2)
+            try:
+                _, move = await self.ask(
+                    lambda cluster: cluster._moving.start("default", tenant, target, options), fair=False
+                )
+            except (KilledError, AlreadyExists, InvalidArgument, Conflict, Unavailable, CapacityExceeded):
+                await asyncio.sleep(0.1)
+                continue
+            self.world.note(f"move {move.id} of {tenant}: {move.source} -> {move.target}")
+            while not self.quiet:
+                await asyncio.sleep(self.chance.uniform(0.02, 0.3))
+                now = await self.catalog.moves.get(move.id)
+                if now.ended:
+                    break
+                if self.settings.wishes and self.chance.random() < 0.2:
+                    wish = self.chance.choice([Wish.CANCEL, Wish.ROLL_BACK, Wish.FINALISE, Wish.PAUSE, Wish.RUN])
+                    await self.wish(move.id, wish)
+
+    async def wish(self, id: str, wish: Wish) -> None:
+        try:
+            await self.ask(lambda cluster: cluster._moving.wish(id, wish), fair=False)
+            self.world.note(f"{id}: {wish}")
+        except (KilledError, Refused, Unavailable):
+            return
+
+    async def reaper(self) -> None:
+        for _ in range(self.settings.kills):
+            await asyncio.sleep(self.chance.uniform(0, self.settings.rounds_s / self.settings.kills))
+            process, _ = await self.somebody()
+            if not process.killed:
+                process.kill()
+                self.revive_later(process)
+
+    async def suspender(self) -> None:
+        for _ in range(self.settings.suspensions):
+            await asyncio.sleep(self.chance.uniform(0, self.settings.rounds_s / self.settings.suspensions))
+            process, _ = await self.somebody()
+            if not process.suspended:
+                await process.suspend(self.chance.choice([0.2, 1.2, 2.5]))
+
+    # -------------------------------------------------------------------------------------- whole
+
+    async def begin(self) -> None:
+        self.world.weather, weather = CALM, self.world.weather
+        first = self.bear()
+        cluster = self.clusters[first.name]
+        await first.ask(cluster.indexes.create("default", 2, shards=SHARDS))
+        for tenant in TENANTS:
+            self.version += 1
+            keys = [*IDS[:3], *STILL]
+            records = [(key, [1.0, 1.0], {"v": self.version, "g": self.version % GROUPS}) for key in keys]
+            begun = self.history.put(tenant, keys, self.version, self.loop.time())
+            await first.ask(cluster.tenant(tenant).upsert(records))
+            self.history.acknowledge(begun, self.loop.time())
+        for _ in range(PROCESSES - 1):
+            self.bear()
+        for process in self.processes:
+            for tenant in TENANTS:  # each has both routes cached before anything moves
+                await process.ask(self.clusters[process.name].tenant(tenant).fetch(["r0"]))
+        self.world.weather = weather
+
+    async def end(self) -> None:
+        """Fair weather; whatever moves comes to its end; then everybody looks at everything."""
+        await asyncio.sleep(3 * CALL_S)  # what is still on its way arrives
+        for _ in range(2_000):
+            for move in await self.catalog.moves.list(open_only=True):
+                if move.wish is Wish.PAUSE:
+                    await self.wish(move.id, Wish.RUN)
+            if len(self.processes) == PROCESSES and not await self.catalog.moves.list(open_only=True):
+                break
+            await asyncio.sleep(0.05)
+        else:
+            stuck = await self.catalog.moves.list(open_only=True)
+            self.problems.append(f"moves that never end: {stuck}")
+        await asyncio.sleep(self.settings.visible_s)
+        for process in list(self.processes):
+            for tenant in TENANTS:
+                begun = self.loop.time()
+                ids = [*IDS, *STILL]
+                found = await process.ask(self.clusters[process.name].tenant(tenant).fetch(ids))
+                self.see(tenant, ids, found, begun, f"{process.name} at the end")
+        await self.check_places()
+
+    async def check_places(self) -> None:
+        """Only the routed namespaces, and retired copies, are left."""
+        named = set()
+        for tenant in TENANTS:
+            route = (await self.catalog.tenants.get("default", tenant)).route
+            named.add(route.place)
+            if route.other is not None:
+                self.problems.append(f"{tenant} still has another place: {route}")
+        named |= {copy.place for copy in await self.catalog.copies.list("default")}
+        for (_, shard), store in self.stores.items():
+            for namespace in store.data:
+                if all((shard, namespace) != (place.shard, place.namespace) for place in named):
+                    self.problems.append(f"an orphan is left: {shard}/{namespace}")
+
+    async def run(self) -> list[str]:
+        await self.begin()
+        work = [self.client(number) for number in range(self.settings.clients)]
+        work += [self.mover(tenant) for tenant in TENANTS]
+        work += [self.reaper(), self.suspender()]
+        tasks = [self.spawn(one) for one in work]
+        await asyncio.sleep(self.settings.rounds_s)
+        self.quiet = True
+        self.world.weather = CALM
+        self.directed = None
+        _, late = await asyncio.wait(tasks, timeout=60)
+        if late:
+            self.problems.append(f"requests that are never answered: {late}")
+        await self.end()
+        return self.problems + self.history.violations()
+
+
+def directed_for(seed: int) -> Directed | None:
+    """Two of three courses have a fault at a named point."""
+    if seed % 3 == 0:
+        return None
+    chance = random.Random(f"directed/{seed}")
+    return Directed(
+        point=POINTS[seed % len(POINTS)],
+        number=chance.choice([1, 1, 2, 3]),
+        what=chance.choice(["kill", "suspend", "fail", "delay"]),
+        seconds=chance.choice([0.3, 1.3, 2.5]),
+    )
+
+
+def settings_for(seed: int) -> Settings:
+    """Every kind of course in turn."""
+    chance = random.Random(f"settings/{seed}")
+    return Settings(
+        seed=seed,
+        lost_share=chance.choice([0.0, 0.0, 0.02]),
+        kills=chance.choice([0, 1, 1, 2]),
+        suspensions=chance.choice([0, 1, 1, 2]),
+        wishes=chance.random() < 0.6,
+    )
+
+
+class Outcome(list):
+    """Problems of one course, with what else it tells."""
+
+    points: set[str]
+    trace: list[str]
+    moves: dict[str, int]
+
+
+def play(seed: int, course_type=Course, settings: Settings | None = None) -> Outcome:
+    """Run one course of events; returns what was wrong."""
+
+    async def main() -> Outcome:
+        course = course_type(settings or settings_for(seed))
+        course.directed = directed_for(seed)
+        outcome = Outcome(await course.run())
+        outcome.points, outcome.trace = course.points, course.world.trace
+        outcome.moves = {}
+        for move in await course.catalog.moves.list(limit=1_000):
+            outcome.moves[move.phase.value] = outcome.moves.get(move.phase.value, 0) + 1
+        return outcome
+
+    return run_virtual(main(), limit_s=600)
+
+
+def no_embedder(name):
+    raise InvalidArgument("embedder", name, "none here")
+
+
+async def nothing():
+    return None
+
+
+if __name__ == "__main__":
+    told = play(int(sys.argv[1]))
+    print("\n".join(told.trace))
+    print("\n".join(told) or "nothing wrong", told.moves)
