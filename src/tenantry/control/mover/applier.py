@@ -60,7 +60,6 @@ class Applier:
 
     Attributes:
         lane: held by whoever reads one side in order to write the other (R4).
-        turn: held while entries are being applied to the authoritative side.
         touched: what the log has a say in since ``s0``; the copier leaves that alone. None when nothing is copied.
         failed: an error that repeating cannot mend.
     """
@@ -81,7 +80,6 @@ class Applier:
         self._trimmed = (context.clock.monotonic(), 0)
         self._recent = Recent(context.clock)
         self.lane = asyncio.Lock()
-        self.turn = asyncio.Lock()
         self.touched: Touched | None = Touched()
         self._outcomes: dict[int, Resolved] = {}
         self.failed: TenantryError | None = None
@@ -89,8 +87,7 @@ class Applier:
     # --------------------------------------------------------------------------------------- running
 
     async def run(self) -> None:
-        """Apply until cancelled. Raises LeaseLostError when the lease is lost."""
-        await self._prepare()
+        """Apply until cancelled, after `prepare`. Raises LeaseLostError when the lease is lost."""
         self._context.news.attend(self._key, self._take)
         try:
             self._acknowledge()
@@ -109,12 +106,12 @@ class Applier:
         finally:
             self._context.news.leave(self._key)
 
-    async def _prepare(self) -> None:
-        """What a new owner must know of what the last one did."""
+    async def prepare(self) -> None:
+        """Learn what a new owner must know of what the last one did, before anything is copied or applied."""
         move = self._ledger.move
         if move.phase not in (Phase.CAPTURE, Phase.COPY):
             self.touched = None
-        elif self.touched is not None and move.s0 is not None:
+        elif self.touched is not None and move.phase is Phase.COPY and move.s0 is not None:
             after = move.s0
             while entries := await self._context.catalog.log.read(*self._key, after, BATCH):
                 for entry in entries:
@@ -198,7 +195,9 @@ class Applier:
 
     async def _lead(self) -> bool:
         """Apply the next entries to the authoritative side; False when there are none."""
-        async with self.turn:
+        async with self._ledger.turn:
+            if self._ledger.unsure:
+                return False  # which side is the authoritative one?
             move = self._ledger.move
             place = sides(move)[0]
             if self._ledger.unsaved(place) >= BATCH:

@@ -24,7 +24,10 @@ class Ledger:
         self._saving = asyncio.Lock()
         self._looked = context.clock.monotonic()
         self._saved = move
-        self._unsure = False
+        #: Held while entries are applied to the authoritative side, and while the phase (and so that side) changes.
+        self.turn = asyncio.Lock()
+        #: The catalog may be in a later phase than this one: its answer to a step is awaited, or was lost.
+        self.unsure = False
         self.changed = asyncio.Event()
 
     def note(self, **changes: Any) -> None:
@@ -54,15 +57,15 @@ class Ledger:
 
     async def advance(self, phase: Phase, *, head: int | None = None, **changes: Any) -> Tenant:
         """Go to another phase, and set the route that belongs to it. Raises as `MoveCatalog.advance`."""
-        async with self._saving:
+        async with self.turn, self._saving:
             self._owner.check()
             check_step(msgspec.structs.replace(self.move, **changes), phase, head)
             started = {**self.move.started, phase.value: self._context.clock.now()}
             term = self._context.member.term
             wanted = msgspec.structs.replace(self.move, phase=phase, started=started, **changes)
-            self._unsure = True
+            self.unsure = True
             saved, tenant = await self._context.catalog.moves.advance(wanted, self._owner.fence, head=head)
-            self._unsure = False
+            self.unsure = False
             # Marks may have grown meanwhile; nothing else of the move changes beside us but the wish.
             self.note(phase=phase, started=started, wish=saved.wish, **changes)
             self._saved = wanted
@@ -73,7 +76,7 @@ class Ledger:
     async def make_sure(self) -> None:
         """After a step whose outcome is not known (the connection broke, the caller was cancelled): ask what the
         catalog has. Marks here are ahead of it and stay."""
-        if not self._unsure:
+        if not self.unsure:
             return
         async with self._saving:
             saved = self._saved = await self._context.catalog.moves.get(self.move.id)
@@ -82,7 +85,7 @@ class Ledger:
                 source_mark=max(saved.source_mark, self.move.source_mark),
                 target_mark=max(saved.target_mark, self.move.target_mark),
             )
-            self._unsure = False
+            self.unsure = False
 
     async def abandon(self, error: str) -> None:
         """The tenant is gone: end the move from wherever it stands."""

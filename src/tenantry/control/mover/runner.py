@@ -16,6 +16,7 @@ from tenantry.control.mover.side import LeaseLostError, Owner, Side
 from tenantry.control.mover.verifier import Verifier
 from tenantry.control.mover.watch import LeaseWatch
 from tenantry.errors import Bug, Conflict, NotFound, StorageFailed, TenantryError, Unavailable
+from tenantry.model.changes import Touched
 from tenantry.model.moves import BEFORE_COMMIT, Move, Phase, Wish, mode_of, sides
 from tenantry.model.topology import Mode, Tenant
 
@@ -108,7 +109,7 @@ class MoveRunner:
         await self._ledger.make_sure()
         if self.move.ended:
             return
-        self._keep_applying()
+        await self._keep_applying()
         try:
             await self._step()
         except StoppedError as stopped:
@@ -151,10 +152,13 @@ class MoveRunner:
             if self.move.phase in CANCELLABLE and await self._ledger.wish() is Wish.CANCEL:
                 raise StoppedError(Phase.CANCELLED)
 
-    def _keep_applying(self) -> None:
+    async def _keep_applying(self) -> None:
         """The applier runs whenever the tenant has a log."""
         logged = mode_of(self.move.phase) is not Mode.DIRECT
         if logged and (self._applying is None or self._applying.done()):
+            if self.move.phase is Phase.CAPTURE:
+                self._ledger.note(s0=None)  # to be taken after the barrier, which is run once more
+            await self._applier.prepare()
             self._applying = asyncio.create_task(self._applier.run())
 
     # ---------------------------------------------------------------------------------------- phases
@@ -169,9 +173,11 @@ class MoveRunner:
     async def _capture(self) -> None:
         await self._barrier.passed(await self._tenant())
         await self._context.faults.reach("capture.barrier")
-        async with self._applier.turn:
+        async with self._ledger.turn:
             s0 = await self._context.catalog.log.head(self.move.index, self.move.tenant)
             self._ledger.note(s0=s0, target_mark=s0)
+            # What was logged after an s0 that was taken before, in vain, is now before it: the copy carries it.
+            self._applier.touched = Touched()
         await self._applier.reached(lambda: self.move.source_mark >= s0)
         await self._applier.settle()
         await self._context.clock.sleep((await self._source.features()).visible_s)
