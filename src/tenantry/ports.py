@@ -332,8 +332,9 @@ class WriteLog(Protocol):
     async def resolve(self, move: Move, fence: int, seq: int, change: Resolved) -> None:
         """Store what an entry came to, in its place. Raises Conflict (fence), NotFound (entry)."""
 
-    async def trim(self, index: str, tenant: str, through: int) -> None:
-        """Drop entries up to and including ``through``."""
+    async def trim(self, move: Move, fence: int, through: int) -> None:
+        """Drop entries of the move's tenant up to and including ``through``. Raises Conflict (fence): an owner of
+        long ago must not drop entries of a later move."""
 
     async def bytes(self, index: str, tenant: str) -> int:
         """Size of what the log holds."""

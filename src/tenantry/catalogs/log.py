@@ -84,10 +84,11 @@ class SqlLog:
             if done.rowcount == 0:
                 raise NotFound("log entry", f"{move.tenant}/{seq}")
 
-    async def trim(self, index: str, tenant: str, through: int) -> None:
-        """Drop entries up to and including ``through``."""
-        this = (_t.c.index_name == index, _t.c.tenant == tenant, _t.c.seq <= through)
+    async def trim(self, move: Move, fence: int, through: int) -> None:
+        """Drop entries up to and including ``through``. Raises Conflict (fence)."""
+        this = (_t.c.index_name == move.index, _t.c.tenant == move.tenant, _t.c.seq <= through)
         async with self._store.write() as connection:
+            await hold(connection, move.lease, fence)
             await connection.execute(sa.delete(_t).where(*this))
 
     async def bytes(self, index: str, tenant: str) -> int:

@@ -66,13 +66,22 @@ class LogContract:
         await run.to(P.CAPTURE)
         for _ in range(5):
             await run.append()
-        await catalog.log.trim(INDEX, "t", 3)
+        await catalog.log.trim(run.move, run.fence, 3)
         assert [entry.seq for entry in await catalog.log.read(INDEX, "t", 0, 10)] == [4, 5]
         for _ in range(2):
-            await catalog.log.trim(INDEX, "t", 99)
+            await catalog.log.trim(run.move, run.fence, 99)
         assert await catalog.log.bytes(INDEX, "t") == 0
         assert await catalog.log.head(INDEX, "t") == 5
         assert await run.append() == 6
+
+    async def test_an_owner_of_long_ago_trims_nothing(self, catalog: Catalog) -> None:
+        await prepared(catalog)
+        run = await Run.begin(catalog)
+        await run.to(P.CAPTURE)
+        await run.append()
+        with pytest.raises(Conflict):
+            await catalog.log.trim(run.move, run.fence - 1, 1)
+        assert len(await catalog.log.read(INDEX, "t", 0, 10)) == 1
 
     async def test_the_head_outlives_moves_and_the_tenant(self, catalog: Catalog) -> None:
         await prepared(catalog)

@@ -168,10 +168,11 @@ class MemoryLog:
             raise NotFound("log entry", f"{move.tenant}/{seq}")
         entries[seq] = encode(change)
 
-    async def trim(self, index: str, tenant: str, through: int) -> None:
-        """Nothing to drop is success."""
+    async def trim(self, move: Move, fence: int, through: int) -> None:
+        """Raises Conflict (fence)."""
         await self._enter("log.trim")
-        entries = self._all.log.get((index, tenant), {})
+        check_fence(self._all.leases.get(move.lease), move.lease, fence)
+        entries = self._all.log.get((move.index, move.tenant), {})
         for seq in [seq for seq in entries if seq <= through]:
             del entries[seq]
 

@@ -350,7 +350,7 @@ class Applier:
         now = self._context.clock.monotonic()
         at, through = self._trimmed
         if now - at >= TRIM_S and move.phase is not Phase.COPY:
-            await self._context.catalog.log.trim(*self._key, through)
+            await self._context.catalog.log.trim(move, self._owner.fence, through)
             self._trimmed = (now, min(move.source_mark, move.target_mark))
 
     def _acknowledge(self) -> None:

@@ -18,7 +18,7 @@ from tenantry.control.mover.watch import LeaseWatch
 from tenantry.errors import Bug, Conflict, NotFound, StorageFailed, TenantryError, Unavailable
 from tenantry.model.changes import Touched
 from tenantry.model.moves import BEFORE_COMMIT, Move, Phase, Wish, mode_of, sides
-from tenantry.model.topology import Mode, Tenant
+from tenantry.model.topology import Mode, Tenant, TenantState
 
 #: Log entries that the target may be behind when a flip begins; they are applied while writers wait.
 CLOSE_BEHIND = 8
@@ -261,10 +261,11 @@ class MoveRunner:
         if outcome is not Phase.DONE:
             await self._target.drop()
         await self._context.faults.reach("clean.dropped")
-        head = await self._context.catalog.log.head(move.index, move.tenant)
-        await self._context.catalog.log.trim(move.index, move.tenant, head)
-        epoch = await self._advance(outcome)
-        await self._context.catalog.barriers.forget(move.index, move.tenant, epoch)
+        await self._context.catalog.log.trim(move, self._owner.fence, max(move.source_mark, move.target_mark))
+        tenant = await self._advance(outcome)
+        await self._context.catalog.barriers.forget(move.index, move.tenant, tenant.route.epoch)
+        if outcome is Phase.DONE and tenant.state is TenantState.DELETED:
+            await self._source.drop()  # nobody else knows of it any more
 
     # ------------------------------------------------------------------------------ parts of phases
 
@@ -305,8 +306,8 @@ class MoveRunner:
         """The tenant, under the route that belongs to the move's phase."""
         return await self._context.catalog.tenants.get(self.move.index, self.move.tenant)
 
-    async def _advance(self, phase: Phase, head: int | None = None, **changes: object) -> int:
-        """Take a step; returns the epoch of the route that belongs to it."""
+    async def _advance(self, phase: Phase, head: int | None = None, **changes: object) -> Tenant:
+        """Take a step; returns the tenant with the route that belongs to it."""
         before = self.move.phase
         changes.setdefault("error", self.move.error if self.move.outcome is Phase.FAILED else None)
         tenant = await self._ledger.advance(phase, head=head, **changes)
@@ -314,7 +315,7 @@ class MoveRunner:
         if phase in (Phase.SETTLE, Phase.SOAK):
             self._pause = PAUSE_S
         self._changed(self.move)
-        return tenant.route.epoch
+        return tenant
 
     async def _nap(self, seconds: float) -> None:
         """Wait for news of the move, for that long at most; always a little."""
@@ -360,7 +361,8 @@ class MoveRunner:
         """The tenant was deleted while it moved: nothing is left to move."""
         for side in (self._target, self._source):
             await side.drop()
-        await self._context.catalog.log.trim(self.move.index, self.move.tenant, 2**62)
+        head = await self._context.catalog.log.head(self.move.index, self.move.tenant)
+        await self._context.catalog.log.trim(self.move, self._owner.fence, head)
         await self._ledger.abandon("the tenant was deleted")
 
     async def _trouble(self, error: Exception) -> None:
