@@ -19,7 +19,6 @@ from tenantry.errors import (
     CapacityExceeded,
     Conflict,
     InvalidArgument,
-    NotFound,
     Refused,
     TenantryError,
     Unavailable,
@@ -49,6 +48,7 @@ GROUPS = 3
 POINTS = (
     "apply.read",
     "apply.led",
+    "apply.acknowledged",
     "apply.followed",
     "capture.barrier",
     "copy.page-read",
@@ -302,12 +302,8 @@ class Course:
 
     async def mover(self, tenant: str) -> None:
         while not self.quiet:
-            target = f"shard-{self.chance.randrange(SHARDS)}"
-            options = Options(soak_s=self.chance.choice([0.0, 0.1, 0.5]), page=4, fence_s=0.2, samples=2)
             try:
-                _, move = await self.ask(
-                    lambda cluster: cluster._moving.start("default", tenant, target, options), fair=False
-                )
+                move = await self.start_move(tenant)
             except (KilledError, AlreadyExists, InvalidArgument, Conflict, Unavailable, CapacityExceeded):
                 await asyncio.sleep(0.1)
                 continue
@@ -320,6 +316,12 @@ class Course:
                 if self.settings.wishes and self.chance.random() < 0.2:
                     wish = self.chance.choice([Wish.CANCEL, Wish.ROLL_BACK, Wish.FINALISE, Wish.PAUSE, Wish.RUN])
                     await self.wish(move.id, wish)
+
+    async def start_move(self, tenant: str):
+        target = f"shard-{self.chance.randrange(SHARDS)}"
+        options = Options(soak_s=self.chance.choice([0.0, 0.1, 0.5]), page=4, fence_s=0.2, samples=2)
+        act = lambda cluster: cluster._moving.start("default", tenant, target, options)  # noqa: E731
+        return (await self.ask(act, fair=False))[1]
 
     async def wish(self, id: str, wish: Wish) -> None:
         try:
@@ -450,12 +452,12 @@ class Outcome(list):
     moves: dict[str, int]
 
 
-def play(seed: int, course_type=Course, settings: Settings | None = None) -> Outcome:
+def play(seed: int, settings: Settings | None = None, directed: Directed | None = None, kind=Course) -> Outcome:
     """Run one course of events; returns what was wrong."""
 
     async def main() -> Outcome:
-        course = course_type(settings or settings_for(seed))
-        course.directed = directed_for(seed)
+        course = kind(settings or settings_for(seed))
+        course.directed = directed or directed_for(seed)
         outcome = Outcome(await course.run())
         outcome.points, outcome.trace = course.points, course.world.trace
         outcome.moves = {}

@@ -1,7 +1,7 @@
 """What clients did and saw, and whether it may have been: the checker of the guarantees of a move.
 
-Each id of a tenant is looked at by itself. A write is *begun* when a client sends it and *acknowledged* when it gets the
-answer; one whose answer never came may take effect at any time after it was begun, or never.
+Each id of a tenant is looked at by itself. A write is *begun* when a client sends it and *acknowledged* when it gets
+the answer; one whose answer never came may take effect at any time after it was begun, or never.
 
 A read may show the state that a write made only if that write had begun before the read ended, and no later write
 *overrules* it: one that began after it was acknowledged, and was itself acknowledged before the read began (by
@@ -25,8 +25,8 @@ ABSENT = 0
 
 @dataclass(eq=False)
 class Write:
-    """One write of one id. ``version`` is 0 for a delete. A delete by filter has ``group``: it concerns the versions for
-    which that is true. ``patch`` is the value that a partial update sets."""
+    """One write of one id. ``version`` is 0 for a delete. A delete by filter has ``group``: it concerns the versions
+    for which that is true. ``patch`` is the value that a partial update sets."""
 
     kind: str
     version: int

@@ -1,9 +1,9 @@
 """Simulated processes, for tests in virtual time: they can be killed and suspended at any instant.
 
-A process reaches the outside (catalog, backends, clock) only through what `Process.reach` wraps. Each call goes out as a
-message: it takes effect after a while, whatever has become of the caller by then, but within ``World.call_s``; its answer
-comes back after another while, and may get lost. A killed process gets no more answers, for ever; a suspended one gets
-them when it is resumed, while the world goes on, as with SIGSTOP.
+A process reaches the outside (catalog, backends, clock) only through what `Process.reach` wraps. Each call goes out as
+a message: it takes effect after a while, whatever has become of the caller by then, but within ``World.call_s``; its
+answer comes back after another while, and may get lost. A killed process gets no more answers, for ever; a suspended
+one gets them when it is resumed, while the world goes on, as with SIGSTOP.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class World:
     async def _message(self, effect: Callable[[], Coroutine[Any, Any, T]]) -> T:
         lost = self.chance.random() < self.weather.lost_share
         await asyncio.sleep(self.latency())
-        if lost and self.chance.random() < 0.5:  # noqa: PLR2004
+        if lost and self.chance.random() < 0.5:
             raise Unavailable("the request was lost", retry_after_s=0.0)
         answer = await effect()
         await asyncio.sleep(self.latency())

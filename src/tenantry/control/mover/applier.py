@@ -219,6 +219,7 @@ class Applier:
                 await self._ledger.save()
             self._acknowledge()
             self._progressed.set()
+            await self._context.faults.reach("apply.acknowledged")
         await self._save_for_others()
         return True
 
