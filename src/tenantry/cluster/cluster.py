@@ -10,9 +10,13 @@ from typing import Any, Self
 from tenantry.cluster.handles import TenantHandle
 from tenantry.cluster.indexes import IndexAdmin
 from tenantry.cluster.keys import KeyAdmin
+from tenantry.cluster.moves import MoveAdmin
+from tenantry.cluster.plans import PlanAdmin
 from tenantry.cluster.shards import ShardAdmin
 from tenantry.cluster.tenants import TenantAdmin
+from tenantry.control.monitor import Monitor
 from tenantry.control.mover.context import Context, MovingLimits, NoFaults
+from tenantry.control.runs import Runs
 from tenantry.control.service import MoveService
 from tenantry.documents.store import DocumentStore
 from tenantry.model.filters import parse_filter
@@ -79,6 +83,7 @@ class Cluster:
 
     Attributes:
         indexes, shards, tenants, keys: administration.
+        moves, plans: moving tenants between shards, and planning which.
         router: the data plane, for those who have (index, tenant) pairs in hand, such as the gateway.
         documents: text in and out, likewise.
     """
@@ -130,6 +135,10 @@ class Cluster:
         self.shards = ShardAdmin(catalog, pool, parts.default_backend, parts.backends)
         self.indexes = IndexAdmin(catalog, pool, resolver, self.shards, parts.policy, parts.embedder, clock, self.keys)
         self.tenants = TenantAdmin(catalog, pool, resolver, self.keys, parts.embedder)
+        self.moves = MoveAdmin(catalog, self._moving)
+        self._runs = Runs(self._moving, parts.token)
+        monitor = Monitor(catalog, pool, clock, lambda index: inflight.activity.loads(index, clock.monotonic()))
+        self.plans = PlanAdmin(monitor, self._runs, self.shards, limits)
         self._verifier = RoutingVerifier(catalog, cache, pool, resolver)
 
     def tenant(self, name: str, index: str = DEFAULT_INDEX) -> TenantHandle:
@@ -168,6 +177,7 @@ class Cluster:
     async def aclose(self) -> None:
         """Finish what runs and close everything; safe to call twice. Moves stop where they are and go on when the
         cluster is opened again."""
+        await self._runs.aclose()
         await self._moving.aclose()
         await self._member.aclose()
         await self._pool.aclose()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from tenantry.cluster import Cluster
 from tenantry.gateway import operations
@@ -22,6 +22,7 @@ class Gateway:
 
     def __init__(self, endpoints: Sequence[Endpoint], frame: Frame) -> None:
         self.endpoints = tuple(endpoints)
+        self.frame = frame
         by_path: dict[str, list[Runner]] = {}
         for endpoint in endpoints:
             by_path.setdefault(endpoint.path, []).append(Runner(endpoint, frame))
@@ -53,7 +54,7 @@ def build_app(
     public_url: str | None = None,
     max_concurrent: int = 512,
     request_limit_s: float = 40.0,
-) -> ASGIApp:
+) -> Gateway:
     """Pinecone's API, the native API, health, metrics and the OpenAPI document on one cluster.
 
     Args:

@@ -27,7 +27,8 @@ from tenantry.gateway.body import (
     read_body,
 )
 from tenantry.gateway.errors import BodyTooLarge, MethodNotAllowed, respelled, retry_after
-from tenantry.gateway.table import Access, Answer, Call, Endpoint, Face
+from tenantry.gateway.streams import Streams
+from tenantry.gateway.table import Access, Answer, Call, Endpoint, Face, Stream
 from tenantry.model.topology import DEFAULT_INDEX
 from tenantry.telemetry.prometheus import PrometheusTelemetry
 
@@ -65,6 +66,7 @@ class Frame:
         self.max_concurrent = max_concurrent
         self.request_limit_s = request_limit_s
         self.in_hand = 0
+        self.streams = Streams()
         self._epoch = cluster.clock.now() - cluster.clock.monotonic()
 
     def lsn(self) -> int:
@@ -95,7 +97,14 @@ class Runner:
             return
         frame.in_hand += 1
         try:
-            status = await self._answer(scope, headers, receive, send, request_id)
+            answered = await self._answer(scope, headers, receive, send, request_id)
+            if isinstance(answered, Stream):
+                frame.in_hand -= 1  # it has a bound of its own
+                try:
+                    await frame.streams.send(answered.events, _ids(request_id), receive, send)
+                finally:
+                    frame.in_hand += 1
+            status = 200 if isinstance(answered, Stream) else answered
         except Disconnected:
             status = 499  # nobody is left to read an answer
         except asyncio.CancelledError:  # only the end of the time of grace at shutdown cancels a request's own task
@@ -107,14 +116,19 @@ class Runner:
 
     async def _answer(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, send: Send, request_id: str
-    ) -> int:
+    ) -> int | Stream:
         endpoint = self.endpoint
         try:
+            if endpoint.streams:
+                self._frame.streams.check()
             try:
                 async with asyncio.timeout(self._limit_s):
-                    body, status, media_type, extra = await self._run(scope, headers, receive, request_id)
+                    ran = await self._run(scope, headers, receive, request_id)
             except TimeoutError as late:
                 raise DeadlineExceeded(f"the request took over {self._limit_s:g} s") from late
+            if isinstance(ran, Stream):
+                return ran
+            body, status, media_type, extra = ran
         except TenantryError as error:
             if not isinstance(error, Unavailable) and _is_ours(endpoint.face, error, request_id):
                 _report("request failed", error, request_id, endpoint)
@@ -129,7 +143,7 @@ class Runner:
 
     async def _run(
         self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, request_id: str
-    ) -> tuple[bytes, int, bytes, list[tuple[bytes, bytes]]]:
+    ) -> tuple[bytes, int, bytes, list[tuple[bytes, bytes]]] | Stream:
         frame, endpoint = self._frame, self.endpoint
         path = {name: decode_segment(raw, name) for name, raw in scope["path_params"].items()}
         who = NOBODY
@@ -149,6 +163,8 @@ class Runner:
         result = await endpoint.handle(call, given)
         if result is None:
             return b"", endpoint.status, b"", call.headers
+        if isinstance(result, Stream):
+            return result
         if isinstance(result, Answer):
             return result.body, result.status, result.media_type, call.headers
         return _encode(result), endpoint.status, JSON, call.headers
@@ -220,17 +236,16 @@ async def send_body(
     send: Send, status: int, body: bytes, media_type: bytes, request_id: str, headers: list[tuple[bytes, bytes]]
 ) -> None:
     """Send a whole response."""
-    given_id = request_id.encode()
-    head = [
-        (b"content-length", str(len(body)).encode()),
-        (b"x-request-id", given_id),
-        (b"x-pinecone-request-id", given_id),
-        *headers,
-    ]
+    head = [(b"content-length", str(len(body)).encode()), *_ids(request_id), *headers]
     if media_type:
         head.append((b"content-type", media_type))
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})
+
+
+def _ids(request_id: str) -> list[tuple[bytes, bytes]]:
+    given_id = request_id.encode()
+    return [(b"x-request-id", given_id), (b"x-pinecone-request-id", given_id)]
 
 
 def _report(event: str, error: Exception, request_id: str, endpoint: Endpoint) -> None:

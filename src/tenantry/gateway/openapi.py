@@ -79,7 +79,8 @@ def _operation(endpoint: Endpoint, schemas: dict[Any, Any], components: dict[str
 def _responses(endpoint: Endpoint, schemas: dict[Any, Any]) -> dict[str, Any]:
     good: dict[str, Any] = {"description": "Done"}
     if endpoint.response is not None:
-        good["content"] = {"application/json": {"schema": schemas[endpoint.response]}}
+        media_type = "text/event-stream" if endpoint.streams else "application/json"
+        good["content"] = {media_type: {"schema": schemas[endpoint.response]}}
     bad = {
         "description": "An error",
         "content": {"application/json": {"schema": schemas[_error_of(endpoint.face)]}},

@@ -84,7 +84,7 @@ async def serve(
             if told is not None:
                 told(url)
 
-    server = _Server(config, ready)
+    server = _Server(config, ready, app.frame.streams.close)
     _raise_file_limit()
     try:
         await server.serve([listener])
@@ -146,14 +146,20 @@ class _Server(uvicorn.Server):
     """Uvicorn's server, which tells when it accepts connections, and does not raise the signal again at the end,
     as the cluster is still to be closed."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], closing: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
+        self._closing = closing
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then tell."""
         await super().startup(sockets)
         self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, which would not end by themselves, then wait for what is in hand."""
+        self._closing()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -92,6 +92,14 @@ class Answer(msgspec.Struct, frozen=True):
     status: int = 200
 
 
+@dataclass(frozen=True)
+class Stream:
+    """A response that goes on: server-sent events, each as its bytes. The iterator is closed when the client goes
+    away or the gateway stops."""
+
+    events: AsyncIterator[bytes]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Face:
     """How one API spells its errors.
@@ -118,6 +126,7 @@ class Endpoint:
         body_limit: name of the `Limits` field that bounds the body.
         patient: may take long (whole index, many documents), so a wider time limit applies.
         unlimited: answered even when the gateway is at its concurrency limit.
+        streams: the answer is a `Stream`; ``response`` is what each event holds.
     """
 
     face: Face
@@ -133,4 +142,5 @@ class Endpoint:
     body_limit: str = "body_bytes"
     patient: bool = False
     unlimited: bool = False
+    streams: bool = False
     documented: bool = True

@@ -6,14 +6,17 @@ from functools import partial
 from typing import Any
 
 from tenantry.gateway.errors import native_body
-from tenantry.gateway.native import admin, data, wire
+from tenantry.gateway.native import admin, data, moves, wire, wire_moves
 from tenantry.gateway.table import Access, Endpoint, Face
+from tenantry.model.plan import Plan
 
 FACE = Face(name="native", render=native_body, fields={})
 
 _INDEX = "/v1/indexes/{index}"
 _SHARD = _INDEX + "/shards/{shard}"
 _TENANT = _INDEX + "/tenants/{tenant}"
+_MOVE = _INDEX + "/moves/{id}"
+_RUN = _INDEX + "/rebalance/{id}"
 
 _admin: Any = partial(Endpoint, face=FACE, access=Access.ADMIN)
 _own: Any = partial(Endpoint, face=FACE, access=Access.TENANT)
@@ -21,7 +24,7 @@ _own: Any = partial(Endpoint, face=FACE, access=Access.TENANT)
 
 def routes() -> list[Endpoint]:
     """The table; the hottest first."""
-    return [*_data(), *_documents(), *_indexes(), *_shards(), *_tenants(), *_keys()]
+    return [*_data(), *_documents(), *_indexes(), *_shards(), *_tenants(), *_moves(), *_plans(), *_keys()]
 
 
 def _data() -> list[Endpoint]:
@@ -253,6 +256,106 @@ def _tenants() -> list[Endpoint]:
             handle=admin.resume_tenant,
             response=wire.Tenant,
             summary="Resume a suspended tenant",
+        ),
+    ]
+
+
+def _moves() -> list[Endpoint]:
+    def steer(verb: str, handle: Any, summary: str) -> Endpoint:
+        made: Endpoint = _admin(
+            method="POST", path=f"{_MOVE}/{verb}", handle=handle, response=wire_moves.Move, status=202, summary=summary
+        )
+        return made
+
+    return [
+        _admin(
+            method="POST",
+            path=_TENANT + "/move",
+            handle=moves.start,
+            request=wire_moves.StartMove,
+            response=wire_moves.Move,
+            status=202,
+            summary="Begin to move a tenant to another shard",
+        ),
+        _admin(
+            method="GET",
+            path=_INDEX + "/moves",
+            handle=moves.list_moves,
+            query=wire_moves.ListMoves,
+            response=wire_moves.Moves,
+            summary="List moves",
+        ),
+        _admin(
+            method="GET",
+            path=_INDEX + "/moves/events",
+            handle=moves.watch_all,
+            response=wire_moves.Move,
+            streams=True,
+            summary="Watch all open moves (server-sent events)",
+        ),
+        _admin(method="GET", path=_MOVE, handle=moves.get, response=wire_moves.Move, summary="Describe a move"),
+        _admin(
+            method="GET",
+            path=_MOVE + "/events",
+            handle=moves.watch,
+            response=wire_moves.Move,
+            streams=True,
+            summary="Watch a move (server-sent events)",
+        ),
+        steer("pause", moves.pause, "Pause a move"),
+        steer("resume", moves.resume, "Resume a paused move"),
+        steer("cancel", moves.cancel, "Cancel a move before its commit"),
+        steer("rollback", moves.rollback, "Roll a move back after its commit"),
+        steer("finalise", moves.finalise, "End a move's soak now"),
+        _admin(
+            method="GET",
+            path=_INDEX + "/copies",
+            handle=moves.list_copies,
+            query=wire_moves.ListCopies,
+            response=wire_moves.Copies,
+            summary="List old copies that are still kept",
+        ),
+        _admin(
+            method="POST",
+            path=_INDEX + "/copies/purge",
+            handle=moves.purge,
+            request=wire_moves.ListCopies,
+            response=wire_moves.Purged,
+            patient=True,
+            summary="Drop old copies now",
+        ),
+    ]
+
+
+def _plans() -> list[Endpoint]:
+    return [
+        _admin(
+            method="POST",
+            path=_INDEX + "/plan",
+            handle=moves.plan,
+            request=wire_moves.MakePlan,
+            response=Plan,
+            patient=True,
+            summary="Plan which tenants to move",
+        ),
+        _admin(
+            method="POST",
+            path=_INDEX + "/rebalance",
+            handle=moves.rebalance,
+            request=wire_moves.Rebalance,
+            response=wire_moves.Run,
+            status=202,
+            patient=True,
+            summary="Plan and carry it out",
+        ),
+        _admin(method="GET", path=_RUN, handle=moves.get_run, response=wire_moves.Run, summary="Describe a run"),
+        _admin(
+            method="GET",
+            path=_RUN + "/events",
+            handle=moves.watch_run,
+            response=wire_moves.Run,
+            streams=True,
+            summary="Watch a run (server-sent events)",
         ),
     ]
 

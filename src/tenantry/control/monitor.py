@@ -1,0 +1,131 @@
+"""Measures what the planner wants to know: sizes on the backends, load in this process, history in the catalog."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from statistics import median
+
+from tenantry.errors import TenantryError
+from tenantry.model.moves import Move, Phase
+from tenantry.model.plan import PlanView, TenantLoad
+from tenantry.model.records import NamespaceStats
+from tenantry.model.topology import Claim, ClusterView, Shard, ShardView, Tenant, TenantState
+from tenantry.ports import Catalog, Clock
+from tenantry.router.shards import ShardPool
+
+CATALOG_PAGE = 1_000
+#: Namespaces that are measured at once.
+AT_ONCE = 16
+#: Moves that are looked at for the speed of copying and the cool-down.
+MOST_MOVES = 1_000
+#: A shorter copy says little about speed.
+LEAST_COPIED = 100
+
+
+class Monitor:
+    """Args: ``loads`` gives the operations a second of the tenants of an index; idle ones may be left out."""
+
+    def __init__(
+        self, catalog: Catalog, pool: ShardPool, clock: Clock, loads: Callable[[str], Mapping[str, float]]
+    ) -> None:
+        self._catalog = catalog
+        self._pool = pool
+        self._clock = clock
+        self._loads = loads
+
+    async def view(self, index: str) -> PlanView:
+        """All shards and tenants of an index at this moment. A tenant that cannot be measured stays where it is, with
+        the reason. Raises NotFound (index)."""
+        await self._catalog.indexes.get(index)
+        tenants = await self._tenants(index)
+        moves = await self._catalog.moves.list(index, limit=MOST_MOVES)
+        moving = {move.tenant: move for move in moves if not move.ended}
+        moved_at = _moved_at(moves)
+        loads = self._loads(index)
+        turn = asyncio.Semaphore(AT_ONCE)
+
+        async def measured(tenant: Tenant) -> TenantLoad:
+            async with turn:
+                stats, trouble = await self._measure(tenant)
+            return TenantLoad(
+                name=tenant.name,
+                shard=tenant.route.place.shard,
+                vectors=stats.vectors,
+                bytes=stats.bytes,
+                load=loads.get(tenant.name, 0.0),
+                spec=tenant.spec,
+                moved_at=moved_at.get(tenant.name),
+                fixed=trouble or _fixed(tenant, moving.get(tenant.name)),
+            )
+
+        seen = await asyncio.gather(*(measured(tenant) for tenant in tenants))
+        shards = await self._shards(index)
+        return PlanView(
+            cluster=ClusterView(index, tuple(shards)),
+            tenants=tuple(seen),
+            at=self._clock.now(),
+            copy_vectors_per_s=_copy_speed(moves),
+        )
+
+    async def _tenants(self, index: str) -> list[Tenant]:
+        found: list[Tenant] = []
+        after: str | None = None
+        while True:
+            page = await self._catalog.tenants.list(index, after, CATALOG_PAGE)
+            found.extend(page)
+            if len(page) < CATALOG_PAGE:
+                return found
+            after = page[-1].name
+
+    async def _shards(self, index: str) -> list[ShardView]:
+        claims = await self._catalog.tenants.claims(index)
+        return [
+            ShardView(shard, await self._held(shard), claims.get(shard.name, Claim()))
+            for shard in await self._catalog.shards.list(index)
+        ]
+
+    async def _held(self, shard: Shard) -> int:
+        try:
+            return (await (await self._pool.backend(shard.index, shard.name)).stats()).vectors
+        except TenantryError:
+            return 0
+
+    async def _measure(self, tenant: Tenant) -> tuple[NamespaceStats, str | None]:
+        if tenant.state in (TenantState.CREATING, TenantState.DELETING):
+            return NamespaceStats(0), None
+        place = tenant.route.place
+        try:
+            backend = await self._pool.backend(tenant.index, place.shard)
+            return await backend.stats(place.namespace), None
+        except TenantryError as error:
+            return NamespaceStats(0), f"it cannot be measured ({error})"
+
+
+def _fixed(tenant: Tenant, move: Move | None) -> str | None:
+    if move is not None:
+        return f"a move of it is running ({move.id})"
+    if tenant.state in (TenantState.CREATING, TenantState.DELETING):
+        return f"it is {tenant.state}"
+    return None
+
+
+def _moved_at(moves: list[Move]) -> dict[str, float]:
+    """Tenant to the end of its last move that was carried out."""
+    ends: dict[str, float] = {}
+    for move in moves:
+        for phase in (Phase.DONE, Phase.ROLLED_BACK):
+            at = move.started.get(phase.value)
+            if at is not None:
+                ends[move.tenant] = max(at, ends.get(move.tenant, at))
+    return ends
+
+
+def _copy_speed(moves: list[Move]) -> float | None:
+    """Median speed of the copies so far, vectors a second."""
+    speeds = [
+        move.progress.copied / move.progress.copy_s
+        for move in moves
+        if move.progress.copied >= LEAST_COPIED and move.progress.copy_s > 0
+    ]
+    return median(speeds) if speeds else None
