@@ -247,4 +247,5 @@ async def test_no_kill_loses_an_acknowledged_write(tmp_path: Path) -> None:
         await check_both_sides(world)
         assert not world.problems, world.problems[:5]
     finally:
+        await world.client.aclose()
         world.gateway.stop(signal.SIGKILL)

@@ -5,8 +5,9 @@ Commands cannot tell which of the two it is, so that whatever the command line d
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 5.0
 #: Longer than the server's own limits, so that its answer about a time limit arrives.
 READ_TIMEOUT_S = 120.0
+#: How often something is looked at that tells of no changes by itself.
+LOOK_S = 0.2
 LATER = {"UNAVAILABLE", "RATE_LIMITED", "DEADLINE_EXCEEDED", "STORAGE_FAILED", "LOCKED"}
 HINTS = {
     "UNAUTHENTICATED": "give the key with TENANTRY_ADMIN_KEY or --key",
@@ -41,9 +44,10 @@ HINTS = {
 class Api:
     """Answers are decoded JSON. Every method raises `Failure` and nothing else on purpose."""
 
-    def __init__(self, http: httpx.AsyncClient, place: str) -> None:
+    def __init__(self, http: httpx.AsyncClient, place: str, *, in_process: bool = False) -> None:
         self._http = http
         self.place = place
+        self.in_process = in_process
 
     async def get(self, *parts: str, **params: Any) -> Any:
         """GET; parameters that are None are left out."""
@@ -60,6 +64,43 @@ class Api:
     async def delete(self, *parts: str) -> Any:
         """DELETE."""
         return await self._ask("DELETE", parts)
+
+    async def follow(
+        self, events: tuple[str, ...], state: tuple[str, ...], ended: Callable[[Any], bool]
+    ) -> AsyncIterator[Any]:
+        """Something as it stands, then after each change, until it has ended: from a stream of events where there is
+        one, by looking again and again where there is none (in this process), or when it breaks."""
+        last = None
+        while True:
+            if not self.in_process:
+                try:
+                    async for last in self._events(events):
+                        yield last
+                except httpx.HTTPError:
+                    pass  # the gateway restarts, perhaps
+                if last is not None and ended(last):
+                    return
+            found = await self.get(*state)
+            if found != last:
+                last = found
+                yield found
+            if ended(found):
+                return
+            await asyncio.sleep(LOOK_S)
+
+    async def _events(self, parts: tuple[str, ...]) -> AsyncIterator[Any]:
+        async with self._http.stream("GET", path_of(*parts)) as answer:
+            if not answer.is_success:
+                return
+            name = ""
+            async for line in answer.aiter_lines():
+                field, _, value = line.partition(": ")
+                if field == "event":
+                    name = value
+                elif field == "data" and name == "end":
+                    return
+                elif field == "data":
+                    yield msgspec.json.decode(value)
 
     async def _ask(
         self, method: str, parts: tuple[str, ...], *, params: Mapping[str, Any] | None = None, body: Any = None
@@ -131,7 +172,7 @@ async def open_api(target: Gateway | Folder) -> AsyncIterator[Api]:
         transport = httpx.ASGITransport(app=_application(cluster, key))
         headers["authorization"] = f"Bearer {key}"
         async with httpx.AsyncClient(transport=transport, base_url=LOOPBACK, headers=headers) as http:
-            yield Api(http, str(target))
+            yield Api(http, str(target), in_process=True)
 
 
 @asynccontextmanager

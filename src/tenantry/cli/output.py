@@ -211,9 +211,9 @@ def cell(value: Any) -> str:
     return plain(str(value))
 
 
-def many(count: int, noun: str) -> str:
-    """``1 shard``, ``1,200 shards``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def many(count: int, noun: str, plural: str = "") -> str:
+    """``1 shard``, ``1,200 shards``, ``2 copies``."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def size(count: int | None) -> str:

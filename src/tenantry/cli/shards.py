@@ -10,12 +10,16 @@ import typer
 from tenantry.cli import given
 from tenantry.cli.command import Session, Yes, command, group
 from tenantry.cli.failures import usage
+from tenantry.cli.moves import Rate, Retention, Soak, options
+from tenantry.cli.plans import Execute, plan_and_do
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 app = group("shard", "Shards: where the tenants of a logical index live.")
 
+#: Moves of a plan that is to leave nothing behind.
+EVERY = 1_000_000
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the shard.")]
 MaxTenants = Annotated[
     str | None, typer.Option("--max-tenants", metavar="N", help="Most tenants it may hold; none: no limit.")
@@ -121,6 +125,35 @@ async def remove(session: Session, name: Name, yes: Yes = False) -> None:
         session.out.confirm(f"remove shard {name} of index {session.index} ({session.api.place})?", yes)
     await session.api.delete(*session.path("shards", name))
     session.out.show({"removed": name, "index": session.index}, f"removed shard {name}")
+
+
+@command(app, "drain", examples=["tenantry shard drain shard-0", "tenantry shard drain shard-0 --execute --soak 1h"])
+async def drain(
+    session: Session,
+    name: Name,
+    execute: Execute = False,
+    soak: Soak = None,
+    retention: Retention = None,
+    rate: Rate = None,
+    yes: Yes = False,
+) -> None:
+    """Move all tenants off a shard. Only shows the plan unless --execute is given; then it takes no new tenants."""
+    asked = {"aim": "drain", "subject": name, "max_moves": EVERY}
+    await plan_and_do(session, asked, options(soak, retention, rate), execute=execute, yes=yes)
+
+
+@command(app, "consolidate", examples=["tenantry shard consolidate", "tenantry shard consolidate --execute"])
+async def consolidate(
+    session: Session,
+    execute: Execute = False,
+    soak: Soak = None,
+    retention: Retention = None,
+    rate: Rate = None,
+    yes: Yes = False,
+) -> None:
+    """Move tenants together onto as few shards as hold them. Only shows the plan unless --execute is given."""
+    asked = {"aim": "consolidate", "max_moves": EVERY}
+    await plan_and_do(session, asked, options(soak, retention, rate), execute=execute, yes=yes)
 
 
 def shard_table(shards: Iterable[Mapping[str, Any]]) -> RenderableType:

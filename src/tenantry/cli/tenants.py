@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from tenantry.cli.command import Session, Yes, command, group
+from tenantry.cli.moves import Rate, Retention, Soak, options
+from tenantry.cli.plans import Execute, plan_and_do
 
 app = group("tenant", "Tenants: namespaces of a logical index, each on one shard.")
 
@@ -141,3 +143,18 @@ async def delete(session: Session, name: Name, yes: Yes = False) -> None:
         session.out.confirm(f"delete tenant {name} with {held} ({session.api.place})?", yes)
     await session.api.delete(*session.tenant(name))
     session.out.show({"deleted": name, "index": session.index}, f"deleted tenant {name}")
+
+
+@command(app, "isolate", examples=["tenantry tenant isolate bigcorp", "tenantry tenant isolate bigcorp --execute"])
+async def isolate(
+    session: Session,
+    name: Name,
+    execute: Execute = False,
+    soak: Soak = None,
+    retention: Retention = None,
+    rate: Rate = None,
+    yes: Yes = False,
+) -> None:
+    """Move a tenant to an empty shard. Only shows the plan unless --execute is given."""
+    asked = {"aim": "isolate", "subject": name}
+    await plan_and_do(session, asked, options(soak, retention, rate), execute=execute, yes=yes)

@@ -43,7 +43,7 @@ async def check_target(context: Context, tenant: Tenant, target: str) -> Shard:
     if running:
         one = running[0]
         hint = f"it goes to {one.target.shard!r} ({one.phase}); see `tenantry moves show {one.id}`"
-        raise AlreadyExists("move", f"of tenant {name}", hint)
+        raise AlreadyExists("move of tenant", name, hint)
     if tenant.state not in (TenantState.ACTIVE, TenantState.SUSPENDED):
         raise Refused(f"tenant {name!r} is {tenant.state}; only an active or suspended tenant can be moved")
     shard = next((one for one in await context.catalog.shards.list(index) if one.name == target), None)
