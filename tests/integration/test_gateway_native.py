@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import msgspec
 import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
@@ -52,6 +53,25 @@ class Checked:
         schema = described["content"]["application/json"]["schema"]
         OAS31Validator({**schema, "components": self.document["components"]}).validate(answer.json())
         return answer.json()
+
+    def events(self, template: str, most: int = 1_000, **path: str) -> list[Any]:
+        """The events of a stream until it ends, or so many; each held to the document."""
+        raw = template
+        for name, value in path.items():
+            raw = raw.replace(f"{{{name}}}", quote(value, safe=""))
+        schema = self.document["paths"][template]["get"]["responses"]["200"]["content"]["text/event-stream"]["schema"]
+        self.seen.add(("GET", template, "200"))
+        found: list[Any] = []
+        with self.http.stream("GET", raw) as answer:
+            assert answer.headers["content-type"] == "text/event-stream"
+            assert answer.headers["x-request-id"]
+            for line in answer.iter_lines():
+                if line.startswith("data: {") and line != "data: {}":
+                    found.append(msgspec.json.decode(line.removeprefix("data: ")))
+                    OAS31Validator({**schema, "components": self.document["components"]}).validate(found[-1])
+                if line == "event: end" or len(found) >= most:
+                    break
+        return found
 
 
 @pytest.fixture(scope="module")
@@ -250,6 +270,131 @@ def test_pinecones_data_plane_answers_as_described(ask: Ask, prefix: str) -> Non
     for name in ("p", "q"):
         ask("DELETE", prefix + "/namespaces/{namespace}", status=200, **at, namespace=name)
     ask("GET", prefix + "/namespaces/{namespace}", status=404, **at, namespace="p")
+
+
+MOVE = INDEX + "/moves/{id}"
+RUN = INDEX + "/rebalance/{id}"
+AT = {"index": "moving"}
+
+
+@pytest.fixture(scope="module")
+def moving(ask: Checked) -> str:
+    """An index with three shards and a tenant; the shard that the tenant is on."""
+    ask("POST", "/v1/indexes", status=201, json={"name": "moving", "dimension": 4, "shards": 3})
+    records = [{"id": f"r{i:03}", "values": vector(i)} for i in range(300)]
+    ask("POST", TENANT + "/upsert", status=200, tenant="acme", json={"records": records}, **AT)
+    return str(ask("GET", TENANT, status=200, tenant="acme", **AT)["shard"])
+
+
+def test_a_move_from_beginning_to_end(ask: Checked, moving: str) -> None:
+    target = next(name for name in ("shard-0", "shard-1", "shard-2") if name != moving)
+    begun = ask("POST", TENANT + "/move", status=202, tenant="acme", json={"target": target, "soak_s": 600}, **AT)
+    assert (begun["tenant"], begun["source"], begun["target"]) == ("acme", moving, target)
+    (state,) = ask.events(INDEX + "/moves/events", 1, **AT)
+    assert state["id"] == begun["id"]
+    states = []
+    for _ in range(100):
+        states.append(ask("GET", MOVE, status=200, id=begun["id"], **AT))
+        if states[-1]["phase"] == "soak":
+            break
+        ask.http.get("/healthz")
+    soaking = states[-1]
+    assert soaking["proof"]["records"] == 300
+    assert soaking["soak_until"] > soaking["created_at"] + 500
+    assert soaking["progress"]["share"] == 1.0
+    assert ask("GET", TENANT, status=200, tenant="acme", **AT)["shard"] == target
+    again = ask("POST", TENANT + "/move", status=409, tenant="acme", json={"target": moving}, **AT)
+    assert begun["id"] in again["error"]["message"]
+    assert "rollback" in ask("POST", MOVE + "/cancel", status=409, id=begun["id"], **AT)["error"]["message"]
+    assert ask("POST", MOVE + "/pause", status=202, id=begun["id"], **AT)["wish"] == "pause"
+    assert ask("POST", MOVE + "/resume", status=202, id=begun["id"], **AT)["wish"] == "run"
+    ask(
+        "POST",
+        TENANT + "/upsert",
+        status=200,
+        tenant="acme",
+        json={"records": [{"id": "new", "values": vector(1)}]},
+        **AT,
+    )
+    ask("POST", MOVE + "/rollback", status=202, id=begun["id"], **AT)
+    ended = ask.events(MOVE + "/events", **AT, id=begun["id"])
+    assert ended[-1]["phase"] == "rolled-back"
+    assert ask("GET", TENANT, status=200, tenant="acme", **AT)["shard"] == moving
+    fetched = ask("POST", TENANT + "/fetch", status=200, tenant="acme", json={"ids": ["new", "r000"]}, **AT)
+    assert len(fetched["records"]) == 2
+    for verb in ("rollback", "finalise", "cancel", "pause"):
+        ask("POST", f"{MOVE}/{verb}", status=409, id=begun["id"], **AT)
+
+
+def test_a_finished_move_leaves_an_old_copy_until_it_is_purged(ask: Checked, moving: str) -> None:
+    target = next(name for name in ("shard-0", "shard-1", "shard-2") if name != moving)
+    begun = ask("POST", TENANT + "/move", status=202, tenant="acme", json={"target": target}, **AT)
+    while ask("GET", MOVE, status=200, id=begun["id"], **AT)["phase"] != "soak":
+        ask.http.get("/healthz")
+    ask("POST", MOVE + "/finalise", status=202, id=begun["id"], **AT)
+    assert ask.events(MOVE + "/events", **AT, id=begun["id"])[-1]["phase"] == "done"
+    (copy,) = ask("GET", INDEX + "/copies", status=200, **AT)["copies"]
+    assert (copy["tenant"], copy["shard"], copy["move"]) == ("acme", moving, begun["id"])
+    refused = ask("DELETE", SHARD, status=409, shard=moving, **AT)
+    assert "purge" in refused["error"]["message"]
+    assert ask("POST", INDEX + "/copies/purge", status=200, json={"tenant": "nobody"}, **AT)["purged"] == []
+    assert ask("POST", INDEX + "/copies/purge", status=200, json={}, **AT)["purged"] == [copy]
+    listed = ask("GET", INDEX + "/moves", status=200, params={"limit": 1}, **AT)
+    assert [one["id"] for one in listed["moves"]] == [begun["id"]]
+    older = ask("GET", INDEX + "/moves", status=200, params={"before": listed["next"]}, **AT)
+    assert [one["phase"] for one in older["moves"]] == ["rolled-back"]
+    assert ask("GET", INDEX + "/moves", status=200, params={"open": "true"}, **AT)["moves"] == []
+
+
+@pytest.mark.parametrize(
+    ("tenant", "body", "status", "word"),
+    [
+        ("nobody", {"target": "shard-0"}, 404, "nobody"),
+        ("acme", {"target": "shard-9"}, 404, "shard-9"),
+        ("acme", {"target": "full"}, 409, "full"),
+        ("acme", {"target": "leaving"}, 409, "draining"),
+        ("acme", {"target": "shard-0", "soak_s": -1}, 400, "soak_s"),
+        ("acme", {"target": "shard-0", "retention_s": 1e12}, 400, "retention_s"),
+        ("acme", {"target": "shard-0", "rate": 0}, 400, "rate"),
+        ("acme", {"target": "shard-0", "page": 0}, 400, "page"),
+        ("acme", {"target": "shard-0", "speed": 1}, 400, "speed"),
+        ("acme", {}, 400, "target"),
+    ],
+)
+def test_moves_that_cannot_be(ask: Checked, moving: str, tenant: str, body: Any, status: int, word: str) -> None:
+    for name, given in (("full", {"max_tenants": 0}), ("leaving", {})):
+        if ask.http.get(f"/v1/indexes/moving/shards/{name}").status_code == 404:
+            ask("POST", INDEX + "/shards", status=201, json={"name": name, **given}, **AT)
+    ask("PATCH", SHARD, status=200, shard="leaving", json={"state": "draining"}, **AT)
+    before = ask("GET", TENANT, status=200, tenant="acme", **AT)
+    refused = ask("POST", TENANT + "/move", status=status, tenant=tenant, json=body, **AT)
+    assert word in refused["error"]["message"]
+    assert ask("GET", TENANT, status=200, tenant="acme", **AT) == before
+    ask("GET", MOVE, status=404, id="0123456789ab", **AT)
+
+
+def test_plans_and_carrying_them_out(ask: Checked, moving: str) -> None:
+    ask("POST", "/v1/indexes", status=201, json={"name": "skewed", "dimension": 4, "shards": 1})
+    at = {"index": "skewed"}
+    for number in range(6):
+        records = [{"id": f"r{i}", "values": vector(i)} for i in range(20 + 10 * number)]
+        ask("POST", TENANT + "/upsert", status=200, tenant=f"t{number}", json={"records": records}, **at)
+    ask("POST", INDEX + "/shards", status=201, json={"name": "shard-1"}, **at)
+    made = ask("POST", INDEX + "/plan", status=200, json={}, **at)
+    assert made["moves"]
+    assert made["goals"][0]["goal"] == "vectors"
+    assert made["goals"][0]["after"] < made["goals"][0]["before"]
+    assert ask("POST", INDEX + "/plan", status=200, json={"aim": "drain", "subject": "shard-0"}, **at)["moves"]
+    assert ask("POST", INDEX + "/plan", status=400, json={"aim": "dance"}, **at)["error"]["field"] == "aim"
+    ask("POST", INDEX + "/plan", status=404, json={"aim": "drain", "subject": "nowhere"}, **at)
+    ask("POST", INDEX + "/plan", status=400, json={"max_moves": 0}, **at)
+    run = ask("POST", INDEX + "/rebalance", status=202, json={"soak_s": 0}, **at)
+    last = ask.events(RUN + "/events", **at, id=run["id"])[-1]
+    assert (last["state"], last["failed"], last["moved"]) == ("done", 0, len(made["moves"]))
+    assert ask("GET", RUN, status=200, id=run["id"], **at)["moved"] == last["moved"]
+    ask("GET", RUN, status=404, id="0123456789ab", **at)
+    shards = {one["name"]: one["vectors"] for one in ask("GET", INDEX + "/shards", status=200, **at)["shards"]}
+    assert max(shards.values()) < 0.75 * sum(shards.values())
 
 
 @pytest.mark.parametrize("version", ["", "2025-10", "2026-07"])

@@ -95,12 +95,11 @@ class Runs:
         """The run as it stands, then after each change, until it has ended. Raises NotFound."""
         run, last = self.get(id), b""
         while True:
-            changed = self._changed
-            now = msgspec.json.encode(run)
+            changed, ended, now = self._changed, run.state is not RunState.RUNNING, msgspec.json.encode(run)
             if now != last:
-                yield run
+                yield run  # it may go on meanwhile
             last = now
-            if run.state is not RunState.RUNNING:
+            if ended:
                 return
             await changed.wait()
 
