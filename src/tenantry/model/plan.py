@@ -67,7 +67,8 @@ class PlanOptions(msgspec.Struct, frozen=True):
         max_bytes: most bytes to copy; None: no limit.
         tolerance: imbalance that is left alone: a shard may be that share over its fair part (0.1 is 10%).
         cool_down_s: a tenant moved less than that ago stays, seconds.
-        fill: most of a shard's `max_tenants` and `max_vectors` that a plan uses, over 0 to 1.
+        fill: most of a shard's `max_tenants` and `max_vectors` that a plan uses, over 0 to 1. A drain goes over it
+            rather than leave a tenant behind (and says so); the shard of an isolated tenant may be used whole.
         dollars_per_gib: price of copying, for the estimate.
     """
 
@@ -117,7 +118,7 @@ class Plan(msgspec.Struct, frozen=True):
     Attributes:
         moves: in the order in which to carry them out.
         goals: soft goals, the most important first.
-        shards: by name.
+        shards: all of the index, by name.
         bytes: to copy.
         minutes: estimate from the measured speed of copying; None: nothing was measured yet.
         cost: dollars, by `PlanOptions.dollars_per_gib`.

@@ -9,7 +9,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from tenantry.control.planner import plan
+from tenantry.control.planner import balance, plan
+from tenantry.control.planner.balance import in_order
+from tenantry.control.planner.picture import Places, picture_of
+from tenantry.control.planner.problem import Problem, States, objective_after
 from tenantry.errors import InvalidArgument, NotFound
 from tenantry.model.plan import Aim, PlanOptions, PlanView, TenantLoad
 from tenantry.model.topology import Claim, ClusterView, Shard, ShardState, ShardView, TenantSpec
@@ -96,6 +99,12 @@ def test_vectors_come_before_load_and_load_before_tenants() -> None:
 def test_of_two_ways_that_even_out_the_one_with_fewer_bytes_is_taken() -> None:
     here = [TenantLoad("heavy", "a", 100, 900_000, 1.0), TenantLoad("light", "a", 100, 1_000, 1.0)]
     assert [m.tenant for m in plan(cluster(*here, shards=bare("a", "b")), ALL).moves] == ["light"]
+
+
+def test_one_move_is_better_than_two_that_do_the_same_for_a_few_bytes_less() -> None:
+    one = TenantLoad("one", "a", 200, 210, 0.0)
+    two = [TenantLoad(name, "a", 100, 100, 0.0) for name in ("two", "three")]
+    assert [m.tenant for m in plan(cluster(one, *two, shards=bare("a", "b")), ALL).moves] == ["one"]
 
 
 def test_weights_set_the_shares() -> None:
@@ -188,18 +197,26 @@ def test_draining_shards_are_named_and_left_out() -> None:
     assert any("c, which drains" in note for note in made.notes)
 
 
-def test_moves_that_make_room_for_each_other_come_in_an_order_that_works() -> None:
-    """The target of the large tenants is full until its small ones have left."""
-    shards: dict[str, dict[str, object]] = {"a": {}, "b": {"max_tenants": 4}, "c": {}}
-    here = [*many("a", 4, vectors=1_000), *many("b", 4, vectors=10)]
-    made = plan(cluster(*here, shards=shards), PlanOptions(fill=1.0))
-    on_b = 4
-    for move in made.moves:
-        if move.target == "b":
-            on_b += 1
-            assert on_b <= 4
-        on_b -= move.source == "b"
-    assert made.goals[0].after < made.goals[0].before
+def test_moves_that_make_room_come_before_those_that_need_it() -> None:
+    shards: dict[str, dict[str, object]] = {"a": {}, "b": {"max_tenants": 2}, "c": {}}
+    picture = picture_of(cluster(*many("a", 2), *many("b", 2), shards=shards), PlanOptions(fill=1.0), Aim.BALANCE)
+    a, b, c = 0, 1, 2
+    assert in_order(picture, [(0, b), (2, c), (1, b)]) == [(2, c), (1, b)], "the first finds no room and is left out"
+    assert in_order(picture, [(0, b), (2, a)]) == [(2, a), (0, b)]
+    assert in_order(picture, [(0, b)]) == []
+
+
+def test_the_search_goes_on_from_where_it_ended_until_it_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def one_step(problem: Problem) -> Places:
+        values = objective_after(problem, States.at_home(problem), np.arange(8), np.arange(2))[0]
+        best, assign = int(values.argmin()), problem.home.copy()
+        if values.flat[best] < problem.objective(problem.home):
+            assign[best // 2] = best % 2
+        return assign
+
+    monkeypatch.setattr(balance, "beam", one_step)
+    assert len(plan(cluster(*many("a", 8), shards=bare("a", "b")), ALL).moves) == 4
+    assert len(plan(cluster(*many("a", 8), shards=bare("a", "b")), PlanOptions(max_moves=2)).moves) == 2
 
 
 # -------------------------------------------------------------------------------------------- drain

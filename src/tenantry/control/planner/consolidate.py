@@ -110,7 +110,7 @@ def _reasons(picture: Picture, steps: list[Step]) -> list[str]:
         load = picture.tenants[tenant]
         shard = picture.shards[int(picture.home[tenant])]
         reasons.append(
-            f"others can take all that is on {load.shard} ({amount(0, shard.vectors)}, {tenants(shard.shard.tenants)}): "
+            f"others can take all of {load.shard} ({amount(0, shard.vectors)}, {tenants(shard.shard.tenants)}): "
             f"{picture.shards[target].shard.name} has room for {load.name} ({amount(0, load.vectors)})"
         )
     return reasons

@@ -23,7 +23,6 @@ def descent(problem: Problem) -> Places:
     for _ in range(MOST_PASSES):
         if not search.relieve_all():
             break
-    search.take_back()
     return np.asarray(search.states.assign[0])
 
 
@@ -54,14 +53,6 @@ class _Descent:
                 changed = True
             else:
                 stuck[source] = True
-
-    def take_back(self) -> None:
-        """Undo the moves that later ones have made needless."""
-        for tenant in np.flatnonzero(self.states.assign[0] != self.problem.home):
-            home = self.problem.home[tenant]
-            value = objective_after(self.problem, self.states, np.array([tenant]), np.array([home]))[0, 0, 0]
-            if value < self.value - NO_GAIN:
-                self._carry_out(int(tenant), int(home), float(value))
 
     def _pain(self) -> Numbers:
         """How much each member is over, in fair shares, over all goals."""
@@ -108,15 +99,25 @@ class _Descent:
             for n in np.argsort(before, kind="stable")[:SWAP_TARGETS]:
                 if not np.isfinite(before[n]) or not len(back):
                     break
-                trial = self.states.pick(np.array([0]))
-                trial.move(self.problem, 0, int(rows[n]), int(target))
-                values = objective_after(self.problem, trial, back, np.array([source]))[0, :, 0]
+                values = self._values_back(int(rows[n]), source, int(target), back)
                 best = int(values.argmin())
                 if values[best] < self.value - NO_GAIN:
                     self._carry_out(int(rows[n]), int(target), float(before[n]))
                     self._carry_out(int(back[best]), source, float(values[best]))
                     return True
         return False
+
+    def _values_back(self, tenant: int, source: int, target: int, back: Places) -> Numbers:
+        """The objective after this move and one back, for each that could go back; the state stays as it is."""
+        both = [source, target]
+        x = self.states.x[0, both].copy()  # restored as it was: adding what was taken away may round otherwise
+        counted = self.states.bytes[0], self.states.cost[0]
+        self.states.move(self.problem, 0, tenant, target)
+        values = objective_after(self.problem, self.states, back, np.array([source]))[0, :, 0]
+        self.states.move(self.problem, 0, tenant, source)
+        self.states.x[0, both] = x
+        self.states.bytes[0], self.states.cost[0] = counted
+        return values
 
     def _largest(self, member: int) -> Places:
         rows = np.array(list(self.on[member]), dtype=np.int64)
