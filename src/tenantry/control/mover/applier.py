@@ -118,12 +118,11 @@ class Applier:
                     if isinstance(entry.change, Resolved):
                         self.touched.add(entry.change)
                 after = entries[-1].seq
-        await self.settle()
+        self._recent.visible_s = max([(await side.features()).visible_s for side in self._sides.values()])
+        self.unsettle()
 
-    async def settle(self) -> None:
-        """From now on, what is read of the authoritative side must first have had time to show everything."""
-        place = sides(self._ledger.move)[0]
-        self._recent.visible_s = (await self._sides[place].features()).visible_s
+    def unsettle(self) -> None:
+        """Something was written that `_recent` knows nothing of: what is read must first have had time to show it."""
         self._readable_at = self._context.clock.monotonic() + self._recent.visible_s
 
     def _take(self, seq: int, change: Change) -> None:
@@ -237,6 +236,7 @@ class Applier:
                 outcome = _refusal(refused)
             if outcome is not None:
                 await self._resolve(entry.seq, outcome)
+        self.unsettle()
 
     async def _directly(self, side: Side, change: Change) -> Resolved | None:
         """One change by the backend's own means; returns what it came to, if that is not what it says."""

@@ -178,8 +178,8 @@ class MoveRunner:
             self._ledger.note(s0=s0, target_mark=s0)
             # What was logged after an s0 that was taken before, in vain, is now before it: the copy carries it.
             self._applier.touched = Touched()
+            self._applier.unsettle()
         await self._applier.reached(lambda: self.move.source_mark >= s0)
-        await self._applier.settle()
         await self._context.clock.sleep((await self._source.features()).visible_s)
         await self._heed()
         await self._advance(Phase.COPY)
@@ -215,7 +215,6 @@ class MoveRunner:
 
     async def _settle(self) -> None:
         await self._barrier.passed(await self._tenant())
-        await self._applier.settle()
         await self._advance(Phase.SOAK)
 
     async def _soak(self) -> None:
