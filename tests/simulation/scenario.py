@@ -31,7 +31,7 @@ from tenantry.testing.history import ABSENT, History, Read
 from tenantry.testing.memory_backend import MemoryBackend
 from tenantry.testing.memory_catalog import MemoryCatalog
 from tenantry.testing.virtual_loop import VirtualClock, run_virtual
-from tenantry.testing.world import CALM, KilledError, Process, ProcessClock, Weather, World
+from tenantry.testing.world import CALM, KilledError, Process, ProcessClock, SuspendedError, Weather, World
 
 PROCESSES = 3
 SHARDS = 3
@@ -223,7 +223,7 @@ class Course:
         try:
             return process.name, await process.ask(act(cluster))
         except (KilledError, Unavailable) as error:
-            if isinstance(error, Unavailable) and not self.stormy:
+            if isinstance(error, Unavailable) and not isinstance(error, SuspendedError) and not self.stormy:
                 self.problems.append(f"{self.loop.time():.3f} {process.name} failed in fair weather: {error!r}")
             raise
         except (TenantryError, ExceptionGroup) as error:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import eventual
 import mutants
 import scenario
 from scenario import Directed, Settings
@@ -18,6 +20,7 @@ from scenario import Directed, Settings
 HERE = Path(__file__).parent
 #: Of each kind; the longer form is `make soak`.
 COURSES = 1_000
+EVENTUAL_COURSES = 200
 JOBS = 2
 
 
@@ -49,6 +52,16 @@ def test_the_same_seed_gives_the_same_course() -> None:
     one, two = scenario.play(4), scenario.play(4)
     assert one.trace == two.trace
     assert len(one.trace) > 50
+
+
+@pytest.mark.timeout(300)
+def test_the_guarantees_hold_on_stores_that_give_no_help() -> None:
+    ends = Counter()
+    for seed in range(EVENTUAL_COURSES):
+        outcome = scenario.play(seed, eventual.settings_for(seed), kind=eventual.EventualCourse)
+        assert not outcome, f"seed {seed}: {outcome[0]}"
+        ends.update(outcome.moves)
+    assert ends["done"] > EVENTUAL_COURSES, ends
 
 
 def slow_pages(seed: int) -> dict:

@@ -45,6 +45,10 @@ class KilledError(Exception):
     """The process that one talked to is gone; what one asked of it may or may not have happened."""
 
 
+class SuspendedError(Unavailable):
+    """A call that was to be made while the process was suspended."""
+
+
 class World:
     """One seeded course of events. Attributes: ``weather`` may change at any time."""
 
@@ -169,6 +173,11 @@ class _Reached:
             process = self._process
 
             async def call(*args: Any, **kwargs: Any) -> Any:
+                if process.suspended:
+                    # In truth the caller would stand still too, before it made sure that it may call. Here its code
+                    # runs up to this point; so the call is lost, and whoever repeats it must make sure again.
+                    await process.turn()
+                    raise SuspendedError("the call was lost while the process stood still", retry_after_s=0.0)
                 await process.turn()
                 message = process.world.send(lambda: found(*args, **kwargs))
                 try:
