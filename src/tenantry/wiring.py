@@ -24,7 +24,7 @@ from tenantry.telemetry.silent import SilentTelemetry
 
 SHARDS_FOLDER = "shards"
 #: Kind of backend to the method of `Wiring` that makes one.
-BACKENDS = ("embedded",)
+BACKENDS = ("embedded", "testing")
 #: Embedder names: the part before a colon, to its class. The part after it is the model.
 EMBEDDERS = {
     "local": "tenantry.embedders.local:LocalEmbedder",
@@ -53,6 +53,10 @@ class Wiring:
         """The backend of a shard."""
         if shard.backend == "embedded":
             return EmbeddedBackend(self.engine, f"{index.name}/{shard.name}", index.dimension, index.metric)
+        if shard.backend == "testing":
+            backend = import_module("tenantry.testing.eventual_backend").EventualBackend
+            made: VectorBackend = backend.from_options(index.metric, index.dimension, shard.options)
+            return made
         raise InvalidArgument("backend", shard.backend, "one of " + ", ".join(BACKENDS))
 
     def embedder(self, name: str) -> Embedder:
