@@ -7,7 +7,7 @@ SDK_VENVS := .venv-sdk
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt lock bench clean sdk-venvs
+.PHONY: help setup demo test check fmt lock bench soak clean sdk-venvs
 
 help:  ## Show what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,10 @@ fmt: setup  ## Format the code and mend what the linter can mend
 
 bench: setup  ## Measure against peers and limits in one run; see bench/README.md
 	@$(BIN)/python -m bench $(ARGS)
+
+soak: setup  ## Longer proofs: the same searches within wider bounds (a quarter of an hour, 10 GiB)
+	@echo "Searching the model of a move within wider bounds"
+	@$(BIN)/python spec/check.py --full
 
 lock: setup  ## Resolve the lock files anew (needs uv on the PATH)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --group build --group test \
