@@ -164,28 +164,22 @@ class Resolver:
         for copy in await self._catalog.copies.list(tenant.index, tenant=tenant.name):
             await (await self._pool.backend(tenant.index, copy.place.shard)).drop(copy.place.namespace)
             await self._catalog.copies.forget(copy)
-        await self._bury(tenant)
+        await self.set_state(tenant, TenantState.DELETED)
         self._cache.forget(tenant.index, tenant.name)
 
-    async def _bury(self, tenant: Tenant) -> None:
-        """Leave the tombstone; a move that comes to its end meanwhile may raise the epoch a few times."""
+    async def set_state(self, tenant: Tenant, state: TenantState) -> Tenant:
+        """Change a tenant's state in the catalog, then in the cache. While the tenant moves its epoch grows by itself;
+        then it is looked at again. Raises NotFound, Refused; Conflict when it never stands still."""
         for _ in range(MAX_PLACEMENT_TRIES):
+            term = await self._member.join()
             try:
-                await self._catalog.tenants.set_state(
-                    tenant.index, tenant.name, TenantState.DELETED, tenant.route.epoch
-                )
+                changed = await self._catalog.tenants.set_state(tenant.index, tenant.name, state, tenant.route.epoch)
             except Conflict:
                 tenant = await self._catalog.tenants.get(tenant.index, tenant.name)
-            else:
-                return
-        raise Conflict(f"tenant {tenant.name!r} kept changing while it was deleted; repeat the deletion")
-
-    async def set_state(self, tenant: Tenant, state: TenantState) -> Tenant:
-        """Change a tenant's state in the catalog, then in the cache. Raises Conflict when it changed meanwhile."""
-        term = await self._member.join()
-        changed = await self._catalog.tenants.set_state(tenant.index, tenant.name, state, tenant.route.epoch)
-        self.learn(tenant.index, tenant.name, changed.route, term)
-        return changed
+                continue
+            self.learn(tenant.index, tenant.name, changed.route, term)
+            return changed
+        raise Conflict(f"tenant {tenant.name!r} kept changing; repeat the command")
 
     async def _create_once(self, index: str, tenant: str) -> Route:
         """Many first writes at once make the tenant once; a cancelled writer does not cancel the others."""
