@@ -30,6 +30,10 @@ BENCHES = {
     "ingest": ("bench.ingest", "durable bulk upsert against bare SQLite with the same pragmas"),
     "many_tenants": ("bench.many_tenants", "P95 of one tenant among 2,000 against among 20"),
     "gateway": ("bench.gateway", "a query over HTTP against an empty handler on the same server"),
+    "moves": (
+        "bench.moves",
+        "a tenant that moves under load: copy rate, latencies, the wait at the switch; a naive mover",
+    ),
     "planner": ("bench.planner", "plans for 10,000 tenants and for a million; the objective against exact optima"),
     "peers": ("bench.peers.run", "one workload on Tenantry, Chroma, LanceDB, Milvus Lite and pgvector"),
 }

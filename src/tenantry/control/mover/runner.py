@@ -278,16 +278,14 @@ class MoveRunner:
             return None
         await clock.sleep((await self._sides[sides(move)[1]].features()).visible_s)
         await self._context.faults.reach(f"{move.phase}.drained")
-        held_ms = (clock.monotonic() - began) * 1_000
         try:
-            if phase is Phase.SETTLE:
-                await self._advance(phase, head=head, flip_ms=held_ms)
-            else:
-                await self._advance(phase, head=head, back_ms=held_ms)
+            await self._advance(phase, head=head)
         except LeaseLostError:
             raise
         except Conflict:  # the wish was to cancel
             return None
+        held_ms = (clock.monotonic() - began) * 1_000
+        self._ledger.note(**{"flip_ms" if phase is Phase.SETTLE else "back_ms": held_ms})
         return held_ms
 
     def _level(self, head: int) -> bool:
