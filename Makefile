@@ -51,7 +51,7 @@ fmt: setup  ## Format the code and mend what the linter can mend
 bench: setup  ## Measure against peers and limits in one run; see bench/README.md
 	@$(BIN)/python -m bench $(ARGS)
 
-soak: setup  ## Longer proofs: the same searches within wider bounds (a quarter of an hour, 10 GiB)
+soak: setup  ## Longer proofs: the same searches within wider bounds (some ten minutes, 6 GiB)
 	@echo "Searching the model of a move within wider bounds"
 	@$(BIN)/python spec/check.py --full
 

@@ -247,8 +247,8 @@ inline begin()
     :: true
     fi;
 #if IDS == 2
-    if
-    :: second = second | only(my)
+    if  /* the ids are alike, so the first write may be said to be of the first */
+    :: my > IDS + 1 -> second = second | only(my)
     :: true
     fi;
 #endif
@@ -471,7 +471,11 @@ inline crash()
     d_step {
         i = 0;
         do
-        :: i < 2 -> must[i] = (mark[i] > saved[i] -> mark[i] : 0); mark[i] = saved[i]; i++
+        :: i < 2 ->
+            must[i] = (must[i] > mark[i] -> must[i] : mark[i]);
+            mark[i] = saved[i];
+            must[i] = (must[i] > mark[i] -> must[i] : 0);
+            i++
         :: else -> break
         od;
         i = 0;

@@ -53,7 +53,7 @@ def test_the_protocol_holds(spin: None, bounds: str) -> None:
     result = check.search(bounds, check.BOUNDS[bounds])
     assert result.errors == 0, result.violated
     assert result.complete
-    assert result.states > 1_000_000
+    assert result.states > 500_000
 
 
 @pytest.mark.timeout(300)
