@@ -75,6 +75,9 @@ class Applier:
         self._known_records = 0
         #: The last entry that was taken up; what it came to is in the catalog, not in the news of it that come late.
         self._taken = 0
+        #: End of the log when this owner took over. Until the authoritative side has all of it the other side waits, so
+        #: that it too replays whatever the last owner may have applied in one step, and shows nothing older.
+        self._found = 0
         self._progressed = asyncio.Event()
         self._readable_at = 0.0
         self._trimmed = (context.clock.monotonic(), 0)
@@ -109,6 +112,7 @@ class Applier:
     async def prepare(self) -> None:
         """Learn what a new owner must know of what the last one did, before anything is copied or applied."""
         move = self._ledger.move
+        self._found = await self._context.catalog.log.head(*self._key)
         if move.phase not in (Phase.CAPTURE, Phase.COPY):
             self.touched = None
         elif self.touched is not None and move.phase is Phase.COPY and move.s0 is not None:
@@ -213,8 +217,9 @@ class Applier:
                 await self._lead_resolved(self._sides[place], entries)
             await self._context.faults.reach("apply.led")
             self._ledger.mark(place, entries[-1].seq)
-            if move.phase is Phase.CAPTURE:
-                # A replay must not put this over what another router wrote directly after it was acknowledged.
+            if move.phase in (Phase.CAPTURE, Phase.CLOSE):
+                # Routers with an older route may still write directly (a move can be cancelled before its barrier has
+                # passed): a replay must not put this over what they write after it was acknowledged.
                 await self._ledger.save()
             self._acknowledge()
             self._progressed.set()
@@ -325,7 +330,7 @@ class Applier:
         move = self._ledger.move
         place, other = sides(move)
         through = move.mark(place)
-        if move.phase not in FOLLOWED or move.mark(other) >= through:
+        if move.phase not in FOLLOWED or move.mark(other) >= through or through < self._found:
             return False
         if self._ledger.unsaved(other) >= BATCH:
             await self._ledger.save()

@@ -160,6 +160,7 @@ class MoveRunner:
                 self._ledger.note(s0=None)  # to be taken after the barrier, which is run once more
             await self._applier.prepare()
             self._applying = asyncio.create_task(self._applier.run())
+            self._applying.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 
     # ---------------------------------------------------------------------------------------- phases
 
