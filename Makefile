@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 SDK_VENVS := .venv-sdk
 ARGS   ?=
+COURSES ?= 10000
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check fmt lock bench soak clean sdk-venvs
@@ -51,9 +52,12 @@ fmt: setup  ## Format the code and mend what the linter can mend
 bench: setup  ## Measure against peers and limits in one run; see bench/README.md
 	@$(BIN)/python -m bench $(ARGS)
 
-soak: setup  ## Longer proofs: the same searches within wider bounds (some ten minutes, 6 GiB)
+soak: setup  ## Longer proofs: wider searches (6 GiB) and COURSES=10000 simulated courses; half an hour
 	@echo "Searching the model of a move within wider bounds"
 	@$(BIN)/python spec/check.py --full
+	@echo "Playing $(COURSES) simulated courses of events, half of them without the comparison that heals"
+	@$(BIN)/python tests/simulation/soak.py 100000 $$((100000 + $(COURSES) / 2)) --jobs 2
+	@$(BIN)/python tests/simulation/soak.py 200000 $$((200000 + $(COURSES) / 2)) --jobs 2 --without verifying
 
 lock: setup  ## Resolve the lock files anew (needs uv on the PATH)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --group build --group test \

@@ -120,7 +120,10 @@ def send(
     elif endpoint.query is not None and endpoint.face.name == "pinecone-data":
         params = {"namespace": tenant, "ids": "a"}
     headers = {"Api-Key": key} if key is not None else {}
-    return http.request(endpoint.method, path, json=json, params=params, headers=headers)
+    with http.stream(endpoint.method, path, json=json, params=params, headers=headers) as answer:
+        if not endpoint.streams or answer.status_code != 200:  # a stream of events has no end to wait for
+            answer.read()
+        return answer
 
 
 def test_what_tenant_keys_may_call_is_written_down_here_too() -> None:

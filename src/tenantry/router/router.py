@@ -71,6 +71,7 @@ class Router:
         self.request_timeout_s = request_timeout_s
         self._clock = clock
         self._telemetry = telemetry
+        self._writing: set[asyncio.Future[object]] = set()
 
     async def upsert(self, index: str, tenant: str, records: Iterable[Record]) -> int:
         """Write a batch; durable when it returns. Returns the number of records. Makes the tenant if allowed."""
@@ -215,7 +216,10 @@ class Router:
             finally:
                 self.inflight.leave(index, tenant, route.epoch)
 
-        return await asyncio.shield(whole())
+        writing = asyncio.ensure_future(whole())
+        self._writing.add(writing)  # the loop holds a task but weakly
+        writing.add_done_callback(self._writing.discard)
+        return await asyncio.shield(writing)
 
     async def _serve(
         self,

@@ -428,6 +428,9 @@ async def test_cancelling_does_not_wait_for_a_slow_shard(desk, monkeypatch):
     task.cancel()
     await asyncio.wait([task], timeout=2)
     assert task.cancelled()
+    assert len(asyncio.all_tasks()) == 2  # the write that the shard has in hand runs to its end, and nothing else does
+    never.set()
+    await asyncio.sleep(0.01)
     assert len(asyncio.all_tasks()) == 1
 
 
