@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tenantry.errors import DeadlineExceeded, Diverged, NotFound, TenantryError
 from tenantry.model.changes import Change, Clear, Patch, Put, Remove, RemoveWhere, Resolved
@@ -71,7 +71,7 @@ class Router:
         self.request_timeout_s = request_timeout_s
         self._clock = clock
         self._telemetry = telemetry
-        self._writing: set[asyncio.Future[object]] = set()
+        self._writing: set[asyncio.Future[Any]] = set()
 
     async def upsert(self, index: str, tenant: str, records: Iterable[Record]) -> int:
         """Write a batch; durable when it returns. Returns the number of records. Makes the tenant if allowed."""
