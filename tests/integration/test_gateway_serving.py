@@ -123,12 +123,12 @@ def test_writes_under_load_are_all_there_after_sigterm(tmp_path: Path) -> None:
                         return
                     assert answer.status_code == 200, answer.text
                     acknowledged.append(f"{worker}-{i:05}")
-                    if len(acknowledged) == 100:
+                    if (worker, i) == (0, 50):  # once: a second one would end it at once
                         gateway.process.send_signal(signal.SIGTERM)
 
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(write, range(4)))
-    assert len(acknowledged) >= 100
+    assert len(acknowledged) > 50
     with running_gateway(tmp_path / "data") as again, httpx.Client(base_url=again.url, headers=ADMIN) as http:
         stored: set[str] = set()
         token = ""
