@@ -6,7 +6,7 @@ Errors are those of `tenantry.errors` and no others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -15,7 +15,18 @@ from tenantry.model.changes import Change, LogEntry, Resolved
 from tenantry.model.keys import ApiKey
 from tenantry.model.leases import Copy, Lease
 from tenantry.model.moves import Move, Wish
-from tenantry.model.records import Hit, IdPage, NamespaceStats, Page, Query, Record, Selector, Update, Vector
+from tenantry.model.records import (
+    CopiedPage,
+    Hit,
+    IdPage,
+    NamespaceStats,
+    Page,
+    Query,
+    Record,
+    Selector,
+    Update,
+    Vector,
+)
 from tenantry.model.topology import (
     Claim,
     ClusterView,
@@ -43,6 +54,9 @@ class Features(msgspec.Struct, frozen=True):
         sparse: sparse values are stored and searched.
         visible_s: longest time after the acknowledgement of a write until every kind of read (fetch, query, scan)
             shows it, seconds; 0 with `read_your_writes`.
+        native_copy: backends where this is the same, and not empty, take records over from each other by their
+            engine's own means: their handles are `NativeCopy`.
+        warms: queries are slower until the engine has loaded and indexed what was written: its handles are `Warming`.
     """
 
     filters: bool = True
@@ -52,6 +66,8 @@ class Features(msgspec.Struct, frozen=True):
     many_namespace_query: bool = False
     sparse: bool = False
     visible_s: float = 0.0
+    native_copy: str = ""
+    warms: bool = False
 
 
 class Index(Protocol):
@@ -79,6 +95,28 @@ class Index(Protocol):
 
     async def list_ids(self, cursor: str | None, limit: int, prefix: str = "") -> IdPage:
         """As `scan`, ids only."""
+
+
+class NativeCopy(Protocol):
+    """What the handles of a backend with ``Features.native_copy`` can do besides."""
+
+    async def copy_page(self, source: Index, cursor: str | None, limit: int, spared: Collection[str]) -> CopiedPage:
+        """Write the next at most ``limit`` records of ``source`` after ``cursor``, ascending by id, over those of the
+        same id here, but for the ids in ``spared``. One transaction; durable when it returns.
+
+        Raises:
+            InvalidArgument: ``source`` is of another engine or dimension.
+        """
+
+
+class Warming(Protocol):
+    """What the handles of a backend with ``Features.warms`` can do besides. A move waits for it before the flip."""
+
+    async def warm(self) -> None:
+        """Load what queries need, and start building what they would be faster with."""
+
+    async def is_warm(self) -> bool:
+        """Whether there is nothing left to wait for; also when the engine has let it go again, or cannot build it."""
 
 
 class VectorBackend(Protocol):

@@ -99,6 +99,14 @@ class IdPage(msgspec.Struct, frozen=True, eq=False):
     cursor: str | None = None
 
 
+class CopiedPage(msgspec.Struct, frozen=True):
+    """What became of one page of a copy: where the next begins (None: nowhere), records and bytes written."""
+
+    cursor: str | None = None
+    records: int = 0
+    bytes: int = 0
+
+
 class ByIds(msgspec.Struct, frozen=True):
     """Select records by id. Ids that do not exist are passed over."""
 

@@ -30,7 +30,8 @@ from tenantry.errors import NotFound
 from tenantry.model.filters import Filter, matches, parse_filter
 from tenantry.model.records import ByFilter, ByIds, Everything, Hit, Metadata, Metric, Query, Record, Update, Vector
 from tenantry.ports import Index, VectorBackend
-from tenantry.testing.backend_samples import FILTERS, METADATA
+from tenantry.testing.backend_copies import CopyContract
+from tenantry.testing.backend_samples import FILTERS, METADATA, UNUSUAL_IDS
 
 SCORE_TOLERANCE = 1e-4
 
@@ -75,7 +76,7 @@ async def scan_all(index: Index, limit: int, prefix: str = "") -> AsyncIterator[
         cursor = page.cursor
 
 
-class BackendContract:
+class BackendContract(CopyContract):
     """Subclass it and give it a ``backend`` fixture; see the module's docstring."""
 
     @pytest.fixture
@@ -183,7 +184,7 @@ class BackendContract:
         assert [hit.id for hit in hits] == ["a"]
         assert hits[0].metadata == {"x": 3}
 
-    @pytest.mark.parametrize("id", ["x" * 512, "é" * 512, "日本語/🙂", " spaced  id ", "a'b\"c;--%_\\", "0", "NULL"])
+    @pytest.mark.parametrize("id", UNUSUAL_IDS)
     async def test_unusual_ids_work_everywhere(self, backend: VectorBackend, index: Index, id: str) -> None:
         """Long, non-ASCII and punctuated ids are ids like any other."""
         vector = vectors_of(backend, 1)[0]

@@ -1,9 +1,10 @@
-"""Metadata and filters that exercise every operator on every kind of value; for contract suites."""
+"""Metadata and filters that exercise every operator on every kind of value, and ids; for contract suites."""
 
 from __future__ import annotations
 
 from typing import Any
 
+UNUSUAL_IDS = ["x" * 512, "é" * 512, "日本語/🙂", " spaced  id ", "a'b\"c;--%_\\", "0", "NULL"]
 METADATA: list[dict[str, Any] | None] = [
     None,
     {},

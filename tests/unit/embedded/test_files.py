@@ -192,7 +192,7 @@ def test_a_seq_is_never_used_twice(store):
     with store.writing() as tx:
         tx.clear()
     assert put(store, "a") == (6, [])
-    assert [(seqs, ids) for seqs, ids, _, _ in store.batches()] == [([6], ["a"])]
+    assert [(part.seqs, part.ids) for part in store.stretches()] == [([6], ["a"])]
     assert store.count() == 1
 
 
@@ -219,7 +219,7 @@ def test_a_vector_of_the_wrong_size_is_damage(store):
     with store.writing() as tx:
         tx.put(["a"], [b"\0" * 7], [None])
     with pytest.raises(Corrupt):
-        list(store.batches())
+        list(store.stretches())
     with pytest.raises(Corrupt):
         store.record(store.fetch(["a"])[0])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -11,11 +11,12 @@ import numpy as np
 from tenantry.backends.embedded.engine import Engine
 from tenantry.backends.embedded.namespace import Namespace
 from tenantry.backends.embedded.search import metadata_of, search
-from tenantry.backends.embedded.writes import Clear, DeleteIds, DeleteMatching, Patch, Upsert, Write, is_text
+from tenantry.backends.embedded.writes import Clear, DeleteIds, DeleteMatching, Patch, Pull, Upsert, Write, is_text
 from tenantry.errors import InvalidArgument, NotFound, TenantryError
 from tenantry.model.records import (
     ByFilter,
     ByIds,
+    CopiedPage,
     Hit,
     IdPage,
     Metric,
@@ -27,7 +28,7 @@ from tenantry.model.records import (
     Update,
     as_vector,
 )
-from tenantry.ports import Features
+from tenantry.ports import Features, Index
 
 T = TypeVar("T")
 
@@ -37,7 +38,14 @@ INLINE_NUMBERS = 2_500_000
 INLINE_METADATA = 500
 """Metadata that a filter may decode on the event loop's thread, at about half a microsecond each."""
 
-FEATURES = Features(filters=True, atomic_update=True, read_your_writes=True, exact_counts=True)
+FEATURES = Features(
+    filters=True,
+    atomic_update=True,
+    read_your_writes=True,
+    exact_counts=True,
+    native_copy="embedded",
+    warms=True,
+)
 
 
 class EmbeddedBackend:
@@ -59,7 +67,7 @@ class EmbeddedBackend:
 
     @property
     def features(self) -> Features:
-        """Filters, atomic updates, read-your-writes, exact counts."""
+        """Filters, atomic updates, read-your-writes, exact counts, native copies, warming."""
         return FEATURES
 
     async def create(self, namespace: str) -> None:
@@ -168,11 +176,10 @@ class EmbeddedIndex:
         store = namespace.store
 
         def read() -> Page:
-            rows = store.page(_cut(cursor), limit + 1, prefix)
-            records = [store.record(row) for row in rows[:limit]]
-            return Page(records, records[-1].id if len(rows) > limit else None)
+            records = store.page(_cut(cursor), limit + 1, prefix)
+            return Page(records[:limit], records[limit - 1].id if len(records) > limit else None)
 
-        return await self._reading(namespace, read)
+        return await self._reading(namespace, read, bulk=True)
 
     async def list_ids(self, cursor: str | None, limit: int, prefix: str = "") -> IdPage:
         """As `scan`, ids only."""
@@ -186,6 +193,33 @@ class EmbeddedIndex:
             return IdPage(ids[:limit], ids[limit - 1] if len(ids) > limit else None)
 
         return await self._reading(namespace, read)
+
+    async def copy_page(self, source: Index, cursor: str | None, limit: int, spared: Collection[str]) -> CopiedPage:
+        """Take over a page of another namespace of the engine; SQLite copies from file to file."""
+        if not isinstance(source, EmbeddedIndex) or source._dimension != self._dimension:
+            raise InvalidArgument("source", source, f"an embedded namespace of dimension {self._dimension}")
+        origin = await source._namespace()
+        if not origin.written:
+            return CopiedPage()
+        pull = Pull(origin.store.path, _cut(cursor), limit, spared)
+        try:
+            await self._write(pull)
+        except TenantryError:
+            if origin.dropped:
+                raise NotFound("namespace", origin.name) from None
+            raise
+        return pull.page
+
+    async def warm(self) -> None:
+        """Bring the rows into memory; that starts the build of an index, if they are to have one."""
+        namespace = await self._namespace()
+        if namespace.written:
+            await namespace.load()
+
+    async def is_warm(self) -> bool:
+        """Whether the index is built, or is not to be, or the rows had to make room for others."""
+        namespace = await self._namespace()
+        return namespace.resident is None or namespace.indexer.is_settled(namespace.resident)
 
     async def _namespace(self) -> Namespace:
         return await self._shard.namespace(self._name)
@@ -202,10 +236,11 @@ class EmbeddedIndex:
         found = {record.id: record for record in rows}
         return {id: found[id] for id in ids if id in found}
 
-    async def _reading(self, namespace: Namespace, read: Callable[[], T]) -> T:
-        """Run ``read`` in a worker; whatever a drop beside it does to the file means that the namespace is gone."""
+    async def _reading(self, namespace: Namespace, read: Callable[[], T], bulk: bool = False) -> T:
+        """Run ``read`` in a worker, if it is a ``bulk`` one where it gives way to others; whatever a drop beside it
+        does to the file means that the namespace is gone."""
         try:
-            return await self._engine.in_io(read)
+            return await (self._engine.in_background(read) if bulk else self._engine.in_io(read))
         except TenantryError:
             if namespace.dropped:
                 raise NotFound("namespace", self._name) from None

@@ -126,9 +126,15 @@ class ConnectionPool:
         return surplus
 
 
+def file_uri(path: Path, create: bool = False) -> str:
+    """The file as SQLite is to open it: without ``create`` one that is not there is an error."""
+    return f"file:{quote(str(path))}?mode={'rwc' if create else 'rw'}"
+
+
 def _opened(path: Path, create: bool) -> sqlite3.Connection:
-    place = f"file:{quote(str(path))}?mode={'rwc' if create else 'rw'}"
-    connection = sqlite3.connect(place, uri=True, isolation_level=None, check_same_thread=False, cached_statements=32)
+    connection = sqlite3.connect(
+        file_uri(path, create), uri=True, isolation_level=None, check_same_thread=False, cached_statements=32
+    )
     try:
         connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode=WAL")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +33,9 @@ log = logging.getLogger(__name__)
 IO_WORKERS = 8
 RESIDENT_BYTES = 2 << 30
 OPEN_CONNECTIONS = 128
+BACKGROUND_WORKERS = 4
+"""One of them for a build."""
+BACKGROUND_NICE = 10
 FOLDER_NAME_MOST = 200
 TURN_NUMBERS = 10_000_000
 """Vector components read on the loop's thread (some 2 ms) after which others get their turn."""
@@ -70,7 +75,7 @@ class Engine:
         self._compute_workers = compute_workers or os.cpu_count() or 1
         self._io: ThreadPoolExecutor | None = None
         self._compute: ThreadPoolExecutor | None = None
-        self._build: ThreadPoolExecutor | None = None
+        self._background: ThreadPoolExecutor | None = None
         self._shards: dict[str, Shard] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._resident: OrderedDict[Namespace, int] = OrderedDict()
@@ -101,7 +106,9 @@ class Engine:
         self._compute = ThreadPoolExecutor(
             self._compute_workers, thread_name_prefix="tenantry-search", initializer=blas.single_threaded_here
         )
-        self._build = ThreadPoolExecutor(1, thread_name_prefix="tenantry-build")
+        self._background = ThreadPoolExecutor(
+            BACKGROUND_WORKERS, thread_name_prefix="tenantry-background", initializer=_yield_to_others
+        )
 
     def announce(self, url: str) -> None:
         """Say where this process serves the folder: others that find it locked are told. Takes the lock."""
@@ -129,7 +136,7 @@ class Engine:
         self._lock.release()
 
     def _stop_workers(self) -> None:
-        for workers in (self._build, self._compute, self._io):
+        for workers in (self._background, self._compute, self._io):
             if workers is not None:
                 workers.shutdown()
         self.pool.close()
@@ -178,9 +185,9 @@ class Engine:
         """Run ``job`` in a worker for arithmetic."""
         return await self._in(self._compute, lambda: job(*args, **kwargs))
 
-    async def in_build(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run ``job`` in the one worker for index builds."""
-        return await self._in(self._build, lambda: job(*args, **kwargs))
+    async def in_background(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``job`` in a worker that gives way to the others: builds of indexes, pages of scans and copies."""
+        return await self._in(self._background, lambda: job(*args, **kwargs))
 
     async def _in(self, workers: ThreadPoolExecutor | None, job: Callable[[], T]) -> T:
         if workers is None or self._closed:
@@ -232,3 +239,9 @@ class Engine:
     def note_forgotten(self, namespace: Namespace) -> None:
         """The namespace is no longer in memory."""
         self._resident_bytes -= self._resident.pop(namespace, 0)
+
+
+def _yield_to_others() -> None:
+    """Lower the calling thread's priority, where a thread has one of its own."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICE)

@@ -68,6 +68,10 @@ class Indexer:
             return Need.EXTEND
         return Need.NOTHING
 
+    def is_settled(self, resident: Resident) -> bool:
+        """Whether nothing is being built, nor to be."""
+        return not self._running and self.need(resident) is Need.NOTHING
+
     def load(self, resident: Resident) -> None:
         """Worker: take the checkpoint up, if it is there, sound and made from these rows."""
         if resident.live < self._engine.index_from_rows or resident.wild:
@@ -124,7 +128,7 @@ class Indexer:
             index = build(source, wanted, threads) if old is None else extend(old, source, wanted, threads)
             return index, Attached(index, seqs[:n])
 
-        index, attached = await self._engine.in_build(work)
+        index, attached = await self._engine.in_background(work)
         current = namespace.resident
         if index.width == 0:
             self._unfit_at = index.nodes
@@ -144,4 +148,4 @@ class Indexer:
             if namespace.dropped:
                 self.path.unlink(missing_ok=True)
 
-        await self._engine.in_build(work)
+        await self._engine.in_background(work)

@@ -24,7 +24,7 @@ from tenantry.backends.embedded.indexing import Indexer
 from tenantry.backends.embedded.manifest import Entry, State
 from tenantry.backends.embedded.resident import Change, Resident
 from tenantry.backends.embedded.store import Store
-from tenantry.backends.embedded.writes import Clear, DeleteMatching, Write
+from tenantry.backends.embedded.writes import Clear, DeleteMatching, Pull, Write
 from tenantry.errors import Bug, NotFound, TenantryError, Unavailable
 
 if TYPE_CHECKING:
@@ -121,9 +121,9 @@ class Namespace:
                 if group[0].alone is not None:
                     await self._run_alone(group[0])
                 else:
-                    outcomes = await engine.in_io(
-                        self._commit, [item.write for item in group if item.write is not None]
-                    )
+                    writes = [item.write for item in group if item.write is not None]
+                    run = engine.in_background if isinstance(writes[0], Pull) else engine.in_io
+                    outcomes = await run(self._commit, writes)
                     self._apply(group, outcomes)
         except BaseException as error:
             # What reached the file is not known here, so nothing in memory may claim to know it.
@@ -147,7 +147,7 @@ class Namespace:
             if item.future.cancelled():
                 self._queue.popleft()
                 continue
-            by_itself = item.alone is not None or isinstance(item.write, Clear | DeleteMatching)
+            by_itself = item.alone is not None or isinstance(item.write, Clear | DeleteMatching | Pull)
             rows += item.write.rows if item.write is not None else 0
             if group and (by_itself or rows > GROUP_ROWS):
                 break
@@ -216,7 +216,8 @@ class Namespace:
     def _transact(self, writes: list[Write]) -> list[Change]:
         resident = self.resident
         view = resident.snapshot() if resident is not None and len(writes) == 1 else None
-        with self.store.writing() as tx:
+        source = next((write.source for write in writes if isinstance(write, Pull)), None)
+        with self.store.writing(source) as tx:
             changes = [write.run(tx, view) for write in writes]
         if any(change.cleared for change in changes):
             self.store.shrink()
@@ -294,9 +295,9 @@ class Namespace:
             return Resident(self._shard.dimension, self._shard.metric)
         expected = self.vectors if self.vectors is not None else 0
         resident = Resident(self._shard.dimension, self._shard.metric, expected)
-        for seqs, ids, matrix, metadata in self.store.batches():
-            resident.stage([(matrix, seqs)])
-            resident.append(ids, metadata)
+        for part in self.store.stretches():
+            resident.stage([(part.matrix, part.seqs)])
+            resident.append(part.ids, part.metadata)
         self.indexer.load(resident)
         return resident
 

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from tenantry.backends.embedded.connections import ConnectionPool, Role, transaction
+from tenantry.backends.embedded.connections import ConnectionPool, Role, file_uri, transaction
+from tenantry.backends.embedded.stretches import STRETCH_ROWS, Stretch, read_stretch
 from tenantry.errors import Corrupt, TenantryError
 from tenantry.model.records import Record, Vector
 
-LOAD_ROWS = 256
-"""A batch and its float64 form stay in the cache: 30,000 rows of 768 load in 130 ms, with 1,000 in 150 to 290."""
 VACUUM_OVER_BYTES = 1 << 20
 IDS_PER_STATEMENT = 500
+ATTACHED = "source"
 
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -37,6 +36,16 @@ _SCHEMA = (
 
 Stored = tuple[str, bytes, bytes | None]
 """id, float32 values, metadata as JSON."""
+
+
+class Pulled(msgspec.Struct):
+    """What `Transaction.pull` took over: ids that were here before, ids in order of ``seq`` from ``first`` on, and
+    where the next page begins."""
+
+    replaced: list[str] = []
+    ids: list[str] = []
+    first: int = 0
+    cursor: str | None = None
 
 
 class Transaction:
@@ -77,6 +86,51 @@ class Transaction:
             self._connection.executemany("DELETE FROM records WHERE id = ?", ((one,) for one in gone))
         return gone
 
+    def pull(self, cursor: str | None, limit: int, spared: Collection[str]) -> Pulled:
+        """Take over the next records of the attached file, apart from those ids, replacing those of the same id.
+
+        A few statements whatever the number of records: while one runs the interpreter is free for other threads.
+        """
+        where, values = _range(cursor, "")
+        count, end = self._connection.execute(
+            f"SELECT count(*), max(id) FROM (SELECT id FROM {ATTACHED}.records {where} ORDER BY id LIMIT ?)",  # noqa: S608
+            (*values, limit),
+        ).fetchone()
+        if not count:
+            return Pulled()
+        left = [id for id in spared if id <= end and (cursor is None or id > cursor)]
+        page = f"{where or 'WHERE true'} AND id <= ? AND id NOT IN ({','.join('?' * len(left))})"
+        values = [*values, end, *left]
+        replaced: list[str] = []
+        if not self._is_empty:
+            known = f"FROM records WHERE id IN (SELECT id FROM {ATTACHED}.records {page})"  # noqa: S608
+            replaced = self._ids(known, values)
+            if replaced:
+                self._connection.execute(f"DELETE {known}", values)
+        first = self._last_seq + 1
+        done = self._connection.execute(
+            f"INSERT INTO records (id, vector, metadata) "  # noqa: S608
+            f"SELECT id, vector, metadata FROM {ATTACHED}.records {page} ORDER BY id",
+            values,
+        )
+        self._last_seq += done.rowcount
+        self._is_empty = False
+        ids = self._ids("FROM records WHERE seq >= ? ORDER BY seq", [first])
+        return Pulled(replaced, ids, first, end if count == limit else None)
+
+    def since(self, seq: int) -> list[tuple[bytes, bytes | None]]:
+        """Vector and metadata of the records from that ``seq`` on, in its order."""
+        return self._connection.execute(
+            "SELECT vector, metadata FROM records WHERE seq >= ? ORDER BY seq", (seq,)
+        ).fetchall()
+
+    def _ids(self, chosen: str, values: Sequence[Any]) -> list[str]:
+        row = self._connection.execute(
+            f"SELECT json_group_array(id) FROM (SELECT id {chosen})",  # noqa: S608
+            tuple(values),
+        ).fetchone()
+        return msgspec.json.decode(row[0], type=list[str])
+
     def clear(self) -> None:
         """Delete every record."""
         self._connection.execute("DELETE FROM records")
@@ -112,10 +166,16 @@ class Store:
             connection.execute("INSERT OR IGNORE INTO about VALUES ('namespace', ?)", (namespace,))
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[Transaction]:
-        """A transaction, durable when it ends without an exception and undone when it ends with one."""
-        with self._pool.use(self.path, Role.WRITER) as connection, transaction(connection):
-            yield Transaction(connection)
+    def writing(self, source: Path | None = None) -> Iterator[Transaction]:
+        """A transaction, durable when it ends without an exception and undone when it ends with one; with the file
+        ``source`` attached to it, to `Transaction.pull` from."""
+        with self._pool.use(self.path, Role.WRITER) as connection:
+            if source is not None:
+                connection.execute(f"ATTACH ? AS {ATTACHED}", (file_uri(source),))
+            with transaction(connection):
+                yield Transaction(connection)
+            if source is not None:
+                connection.execute(f"DETACH {ATTACHED}")
 
     def count(self) -> int:
         """Exact number of records; reads the whole id index."""
@@ -137,13 +197,16 @@ class Store:
         with contextlib.suppress(TenantryError), self._pool.use(self.path, Role.WRITER) as connection:
             connection.execute("VACUUM")
 
-    def batches(self) -> Iterator[tuple[list[int], list[str], NDArray[np.float32], list[bytes | None]]]:
-        """Every record in order of ``seq``, as of one moment, in batches: seqs, ids, matrix, metadata."""
-        with self._pool.use(self.path, Role.READER) as connection:
-            cursor = connection.execute("SELECT seq, id, vector, metadata FROM records ORDER BY seq")
-            while rows := cursor.fetchmany(LOAD_ROWS):
-                seqs, ids, blobs, metadata = (list(part) for part in zip(*rows, strict=True))
-                yield seqs, ids, self._matrix(blobs), metadata
+    def stretches(self) -> Iterator[Stretch]:
+        """Every record in order of ``seq``, as of one moment."""
+        after = 0
+        with self._reading() as connection:
+            while True:
+                part = read_stretch(connection, "WHERE seq > ?", (after,), "seq", STRETCH_ROWS, self._dimension)
+                if not part.ids:
+                    return
+                yield part
+                after = part.seqs[-1]
 
     def fetch(self, ids: Sequence[str]) -> list[Stored]:
         """The records with these ids, in no particular order."""
@@ -158,14 +221,20 @@ class Store:
                 )
         return found
 
-    def page(self, cursor: str | None, limit: int, prefix: str) -> list[Stored]:
-        """At most ``limit`` records with ids after ``cursor`` that start with ``prefix``, ascending by code point."""
-        where, values = _range(cursor, prefix)
-        with self._pool.use(self.path, Role.READER) as connection:
-            return connection.execute(
-                f"SELECT id, vector, metadata FROM records {where} ORDER BY id LIMIT ?",  # noqa: S608
-                (*values, limit),
-            ).fetchall()
+    def page(self, cursor: str | None, limit: int, prefix: str) -> list[Record]:
+        """At most ``limit`` records with ids after ``cursor`` that start with ``prefix``, ascending by code point; as
+        of one moment. Values share the memory of their neighbours': copy what is to be kept for long."""
+        found: list[Record] = []
+        with self._reading() as connection:
+            while len(found) < limit:
+                where, values = _range(cursor, prefix)
+                wanted = min(STRETCH_ROWS, limit - len(found))
+                part = read_stretch(connection, where, values, "id", wanted, self._dimension)
+                found += map(Record, part.ids, part.matrix, map(decoded, part.metadata))
+                if len(part.ids) < wanted:
+                    break
+                cursor = part.ids[-1]
+        return found
 
     def id_page(self, cursor: str | None, limit: int, prefix: str) -> list[str]:
         """As `page`, ids only."""
@@ -173,6 +242,14 @@ class Store:
         with self._pool.use(self.path, Role.READER) as connection:
             rows = connection.execute(f"SELECT id FROM records {where} ORDER BY id LIMIT ?", (*values, limit))  # noqa: S608
             return [row[0] for row in rows]
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection that sees the file as of one moment."""
+        with self._pool.use(self.path, Role.READER) as connection:
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("COMMIT")
 
     def close(self) -> None:
         """Close its connections; the log is folded into the file."""
@@ -194,12 +271,6 @@ class Store:
         """A row as a record."""
         id, blob, metadata = stored
         return Record(id, self.vector(blob), decoded(metadata))
-
-    def _matrix(self, blobs: list[bytes]) -> NDArray[np.float32]:
-        joined = b"".join(blobs)
-        if len(joined) != 4 * self._dimension * len(blobs):
-            raise Corrupt(f"{self.path} holds vectors of another dimension than {self._dimension}; restore it")
-        return np.frombuffer(joined, dtype=np.float32).reshape(len(blobs), self._dimension)
 
 
 def decoded(metadata: bytes | None) -> dict[str, Any] | None:

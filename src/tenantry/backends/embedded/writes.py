@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -13,7 +14,7 @@ from tenantry.backends.embedded.resident import Change, Snapshot
 from tenantry.backends.embedded.store import Transaction, decoded
 from tenantry.errors import InvalidArgument
 from tenantry.model.filters import Filter, matches
-from tenantry.model.records import Record, Update, Vector
+from tenantry.model.records import CopiedPage, Record, Update, Vector
 
 encode_metadata = msgspec.json.Encoder().encode
 
@@ -139,6 +140,39 @@ class DeleteMatching:
         else:
             ids = [id for id, raw in tx.every_metadata() if matches(self._condition, decoded(raw))]
         return Change(removed=tx.remove(ids))
+
+
+class Pull:
+    """Take over a page of another namespace's records. ``page`` is the answer.
+
+    Args:
+        source: the other namespace's file.
+        spared: ids to leave alone.
+    """
+
+    def __init__(self, source: Path, cursor: str | None, limit: int, spared: Collection[str]) -> None:
+        self.source = source
+        self.rows = limit
+        self.page = CopiedPage()
+        self._cursor = cursor
+        self._spared = spared
+        self._dimension = 0
+
+    def prepare(self, dimension: int) -> None:
+        """Nothing to prepare: the other namespace has checked its records."""
+        self._dimension = dimension
+
+    def run(self, tx: Transaction, view: Snapshot | None) -> Change:
+        """Write them; read them back only if they are to be in memory too."""
+        pulled = tx.pull(self._cursor, self.rows, self._spared)
+        size = 4 * self._dimension * len(pulled.ids) + sum(map(len, pulled.ids))
+        self.page = CopiedPage(pulled.cursor, len(pulled.ids), size)
+        change = Change(pulled.replaced, pulled.ids, pulled.first)
+        if view is not None and pulled.ids:
+            rows = tx.since(pulled.first)
+            change.matrix = np.frombuffer(b"".join(blob for blob, _ in rows), np.float32).reshape(-1, self._dimension)
+            change.metadata = [metadata for _, metadata in rows]
+        return change
 
 
 class Clear:
