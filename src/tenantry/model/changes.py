@@ -125,6 +125,10 @@ class Touched:
         """Ids noted so far."""
         return len(self._ids)
 
+    def ids(self) -> frozenset[str] | None:
+        """The ids, when they are all there is to it; None when conditions were noted too, or everything."""
+        return None if self._all or self._where else frozenset(self._ids)
+
     def covers(self, record: Record) -> bool:
         """Whether the log, not the copier, decides about this record."""
         return (

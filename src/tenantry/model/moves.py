@@ -111,7 +111,7 @@ class Options(msgspec.Struct, frozen=True):
 
     soak_s: float = 600.0
     retention_s: float = 7 * 86_400.0
-    page: int = 250
+    page: int = 500
     rate: float | None = None
     fence_s: float = 1.0
     samples: int = 10

@@ -25,6 +25,9 @@ CLOSE_BEHIND = 8
 #: Pauses before a flip that took too long is tried again, and before a failing step is, seconds.
 PAUSE_S = 0.2
 PAUSE_MOST_S = 10.0
+#: Longest wait for the target's engine to be ready for queries, and between looks, seconds.
+WARM_MOST_S = 900.0
+WARM_POLL_S = 0.1
 LOG_CHECK_S = 2.0
 WATCH_S = 0.5
 #: In these a step may be given up half way; a flip is let come to its end.
@@ -203,6 +206,7 @@ class MoveRunner:
         await self._advance(Phase.FLIP if self.move.proof is not None else Phase.VERIFY)
 
     async def _verify(self) -> None:
+        await self._warm()
         verifier = Verifier(self._context, self._ledger, self._applier, self._source, self._target, self._heed)
         self._ledger.note(proof=await verifier.run())
         await self._ledger.save()
@@ -288,6 +292,18 @@ class MoveRunner:
         held_ms = (clock.monotonic() - began) * 1_000
         self._ledger.note(**{"flip_ms" if phase is Phase.SETTLE else "back_ms": held_ms})
         return held_ms
+
+    async def _warm(self) -> None:
+        """Let the target's engine load and index what was copied, so that the first queries after the flip are not
+        the slow ones. One that takes too long finishes beside them."""
+        if not (await self._target.features()).warms:
+            return
+        clock = self._context.clock
+        until = clock.monotonic() + WARM_MOST_S
+        await self._target.warm()
+        while not await self._target.is_warm() and clock.monotonic() < until:
+            await self._heed()
+            await clock.sleep(WARM_POLL_S)
 
     def _level(self, head: int) -> bool:
         return self.move.source_mark == head and self.move.target_mark == head

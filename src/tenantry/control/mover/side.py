@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import TypeVar, cast
 
 from tenantry.control.mover.context import Context
 from tenantry.errors import Conflict, NotFound, StorageFailed, Unavailable
 from tenantry.model.changes import Effect
 from tenantry.model.limits import batches
 from tenantry.model.moves import Move
-from tenantry.model.records import ByIds, Everything, Hit, Page, Query, Record, Selector, Update
+from tenantry.model.records import ByIds, CopiedPage, Everything, Hit, Page, Query, Record, Selector, Update
 from tenantry.model.topology import Place
-from tenantry.ports import Features, Index, VectorBackend
+from tenantry.ports import Features, Index, NativeCopy, VectorBackend, Warming
 
 T = TypeVar("T")
 
@@ -123,6 +123,21 @@ class Side:
         """One page of records."""
         namespace = await self._namespace()
         return await self._call(lambda: namespace.scan(cursor, limit))
+
+    async def copy_page(self, source: Side, cursor: str | None, limit: int, spared: Collection[str]) -> CopiedPage:
+        """Take over one page of records by the engine's own means."""
+        namespace, other = cast(NativeCopy, await self._namespace()), await source._namespace()
+        return await self._call(lambda: namespace.copy_page(other, cursor, limit, spared))
+
+    async def warm(self) -> None:
+        """Have the engine make ready for queries."""
+        namespace = cast(Warming, await self._namespace())
+        await self._call(namespace.warm)
+
+    async def is_warm(self) -> bool:
+        """Whether it has."""
+        namespace = cast(Warming, await self._namespace())
+        return await self._call(namespace.is_warm)
 
     async def query(self, query: Query) -> list[Hit]:
         """The nearest records."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tenantry.control.mover.applier import BATCH, Applier
 from tenantry.control.mover.context import Context
-from tenantry.control.mover.digest import NamespaceDigest, digest_of
+from tenantry.control.mover.digest import NamespaceDigest, alike, digest_of
 from tenantry.control.mover.ledger import Ledger
 from tenantry.control.mover.side import Side
 from tenantry.control.mover.throttle import Throttle
@@ -20,6 +20,12 @@ MOST_ROUNDS = 20
 #: Differing ids that one round takes up; more come in the next.
 MOST_DIFFERENT = 10_000
 HEAL_AT_ONCE = 200
+#: Of the time, beside others.
+SHARE = 0.25
+#: Records compared without letting others on.
+TURN_RECORDS = 32
+#: Longest that comparing those takes, seconds; more is the time in which the next page was read.
+TURN_MOST_S = 0.001
 SHADOW_TOP_K = 10
 #: Least mean share of hits that both sides must agree on.
 LEAST_OVERLAP = 0.8
@@ -41,6 +47,23 @@ class Round:
     stride: int = 1
 
 
+class Turn:
+    """Lets others on the event loop between records: to compare one takes some ten microseconds."""
+
+    def __init__(self, context: Context, throttle: Throttle) -> None:
+        self._clock = context.clock
+        self._throttle = throttle
+        self._records = 0
+        self._began = self._clock.monotonic()
+
+    async def over(self) -> None:
+        """One more record was compared."""
+        self._records += 1
+        if self._records % TURN_RECORDS == 0:
+            await self._throttle.page(0, min(self._clock.monotonic() - self._began, TURN_MOST_S))
+            self._began = self._clock.monotonic()
+
+
 class Verifier:
     """Runs while the tenant is written to. What looks different may only be on its way; so suspects are looked at
     again under the lane, where the target stands still, and what the log has yet to bring is left to the log."""
@@ -55,7 +78,7 @@ class Verifier:
         self._source = source
         self._target = target
         self._heed = heed
-        self._throttle = Throttle(context, None)
+        self._throttle = Throttle(context, None, share=SHARE)
 
     async def run(self) -> Proof:
         """Compare until nothing differs. Raises Diverged when the sides do not come to agree."""
@@ -96,10 +119,12 @@ class Verifier:
     async def _round(self) -> Round:
         """One comparison of everything, and the healing of what differs."""
         found = Round()
+        turn = Turn(self._context, self._throttle)
         async for left, right in self._pairs():
-            if left is not None and right is not None and digest_of(left) == digest_of(right):
+            if left is not None and right is not None and alike(left, right):
                 found.digest.add(digest_of(left))
                 self._sample(found, left)
+                await turn.over()
             elif len(found.suspects) < MOST_DIFFERENT:
                 found.suspects.append((left or right).id)  # type: ignore[union-attr]
             else:
@@ -114,7 +139,7 @@ class Verifier:
         many as wanted, every other one goes, and the distance doubles."""
         wanted = self._ledger.move.options.samples
         if wanted and found.digest.records % found.stride == 0:
-            found.samples.append(record.values)
+            found.samples.append(record.values.copy())
             if len(found.samples) >= 2 * wanted:
                 del found.samples[::2]
                 found.stride *= 2
@@ -171,7 +196,7 @@ class Verifier:
                 elif key not in wrong:
                     found.missing += 1
                     puts.append(right[key])
-                elif digest_of(right[key]) != digest_of(wrong[key]):
+                elif not alike(right[key], wrong[key]):
                     found.different += 1
                     puts.append(right[key])
             await self._target.put(puts)
