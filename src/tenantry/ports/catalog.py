@@ -1,35 +1,16 @@
-"""Every seam between the core and the outside, as Protocols. Adapters implement them; nothing else may.
-
-A call that raises has changed nothing that was acknowledged; every call may be repeated.
-Errors are those of `tenantry.errors` and no others.
-"""
+"""What the store of the cluster's own truth must do, one Protocol for each kind of thing that it keeps."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
-
-import msgspec
 
 from tenantry.model.changes import Change, LogEntry, Resolved
 from tenantry.model.keys import ApiKey
 from tenantry.model.leases import Copy, Lease
 from tenantry.model.moves import Move, Wish
-from tenantry.model.records import (
-    CopiedPage,
-    Hit,
-    IdPage,
-    NamespaceStats,
-    Page,
-    Query,
-    Record,
-    Selector,
-    Update,
-    Vector,
-)
 from tenantry.model.topology import (
     Claim,
-    ClusterView,
     LogicalIndex,
     Route,
     Shard,
@@ -38,114 +19,6 @@ from tenantry.model.topology import (
     TenantSpec,
     TenantState,
 )
-
-# --------------------------------------------------------------------------------- vector backends
-
-
-class Features(msgspec.Struct, frozen=True):
-    """What a backend can do; code branches on these, never on a backend's type.
-
-    Attributes:
-        filters: queries and deletes take metadata filters.
-        atomic_update: `Index.update` cannot lose a concurrent write of the same record.
-        read_your_writes: a read that starts after a write's acknowledgement sees it.
-        exact_counts: `VectorBackend.stats` is exact at any moment.
-        many_namespace_query: one call can search several namespaces.
-        sparse: sparse values are stored and searched.
-        visible_s: longest time after the acknowledgement of a write until every kind of read (fetch, query, scan)
-            shows it, seconds; 0 with `read_your_writes`.
-        native_copy: backends where this is the same, and not empty, take records over from each other by their
-            engine's own means: their handles are `NativeCopy`.
-        warms: queries are slower until the engine has loaded and indexed what was written: its handles are `Warming`.
-    """
-
-    filters: bool = True
-    atomic_update: bool = False
-    read_your_writes: bool = False
-    exact_counts: bool = False
-    many_namespace_query: bool = False
-    sparse: bool = False
-    visible_s: float = 0.0
-    native_copy: str = ""
-    warms: bool = False
-
-
-class Index(Protocol):
-    """One physical namespace on one shard. All raise NotFound (kind ``namespace``) when it is not there."""
-
-    async def upsert(self, records: Sequence[Record]) -> None:
-        """Write the records, replacing those of the same id; durable when it returns. All or nothing
-        where the engine has transactions. Ids within one call are unique (the router checks)."""
-
-    async def update(self, update: Update) -> bool:
-        """Apply a partial change; False (and no change) when no record has that id."""
-
-    async def delete(self, selector: Selector) -> None:
-        """Delete what the selector names; nothing to delete is success."""
-
-    async def fetch(self, ids: Sequence[str]) -> dict[str, Record]:
-        """The records with these ids; absent ids are left out."""
-
-    async def query(self, query: Query) -> list[Hit]:
-        """At most ``top_k`` nearest records, best first, ties by id."""
-
-    async def scan(self, cursor: str | None, limit: int, prefix: str = "") -> Page:
-        """Records with ids after ``cursor`` (an id, exclusive; None: from the start), ascending by id.
-        A record that exists throughout a whole scan is seen exactly once, whatever is written meanwhile."""
-
-    async def list_ids(self, cursor: str | None, limit: int, prefix: str = "") -> IdPage:
-        """As `scan`, ids only."""
-
-
-class NativeCopy(Protocol):
-    """What the handles of a backend with ``Features.native_copy`` can do besides."""
-
-    async def copy_page(self, source: Index, cursor: str | None, limit: int, spared: Collection[str]) -> CopiedPage:
-        """Write the next at most ``limit`` records of ``source`` after ``cursor``, ascending by id, over those of the
-        same id here, but for the ids in ``spared``. One transaction; durable when it returns.
-
-        Raises:
-            InvalidArgument: ``source`` is of another engine or dimension.
-        """
-
-
-class Warming(Protocol):
-    """What the handles of a backend with ``Features.warms`` can do besides. A move waits for it before the flip."""
-
-    async def warm(self) -> None:
-        """Load what queries need, and start building what they would be faster with."""
-
-    async def is_warm(self) -> bool:
-        """Whether there is nothing left to wait for; also when the engine has let it go again, or cannot build it."""
-
-
-class VectorBackend(Protocol):
-    """One shard's store."""
-
-    @property
-    def features(self) -> Features:
-        """What it can do."""
-
-    async def create(self, namespace: str) -> None:
-        """Make the namespace; one that exists already is success."""
-
-    async def drop(self, namespace: str) -> None:
-        """Remove the namespace and its data; one that does not exist is success."""
-
-    def index(self, namespace: str) -> Index:
-        """A handle; costs nothing and touches nothing. Handles are cached by callers."""
-
-    async def namespaces(self, after: str | None, limit: int) -> list[str]:
-        """Names in ascending order, after ``after``."""
-
-    async def stats(self, namespace: str | None = None) -> NamespaceStats:
-        """Vectors and bytes of one namespace, or of the whole shard."""
-
-    async def aclose(self) -> None:
-        """Finish what runs, close files and connections; safe to call twice."""
-
-
-# ----------------------------------------------------------------------------------------- catalog
 
 
 class IndexCatalog(Protocol):
@@ -436,80 +309,3 @@ class Catalog(Protocol):
 
     async def aclose(self) -> None:
         """Close connections; safe to call twice."""
-
-
-# ------------------------------------------------------------------------------------ other seams
-
-
-class RouteCache(Protocol):
-    """Routes close at hand. A cache may forget; it never goes back to a lower epoch."""
-
-    def get(self, index: str, tenant: str) -> Route | None:
-        """The cached route, or None."""
-
-    def put(self, index: str, tenant: str, route: Route) -> None:
-        """Keep the route, unless one with a higher epoch is kept."""
-
-    def forget(self, index: str, tenant: str) -> None:
-        """Drop the route; the next look-up goes to the catalog."""
-
-    def clear(self) -> None:
-        """Drop every route: this process may have missed changes."""
-
-    def __len__(self) -> int:
-        """Number of cached routes."""
-
-
-class PlacementPolicy(Protocol):
-    """Chooses a shard for a new tenant. Pure: the same view gives the same answer in any process."""
-
-    def choose(self, tenant: str, spec: TenantSpec, view: ClusterView) -> str:
-        """Name of the chosen shard. Raises CapacityExceeded when no eligible shard has room."""
-
-
-class Embedder(Protocol):
-    """Turns text into vectors."""
-
-    @property
-    def model(self) -> str:
-        """Recorded with the data, so that another model is never mixed in (``local:l2_supercat``)."""
-
-    @property
-    def dimension(self) -> int:
-        """Length of each vector."""
-
-    async def embed(self, texts: Sequence[str]) -> list[Vector]:
-        """One vector per text, in order. Batches, time limits and retries are its own affair."""
-
-    async def aclose(self) -> None:
-        """Close connections; safe to call twice."""
-
-
-class Clock(Protocol):
-    """Time, so that tests and simulations can own it."""
-
-    def now(self) -> float:
-        """Seconds since the Unix epoch."""
-
-    def monotonic(self) -> float:
-        """Seconds that never go back; for durations."""
-
-    async def sleep(self, seconds: float) -> None:
-        """Let others run for that long."""
-
-
-class Telemetry(Protocol):
-    """Where measurements go. Calls are cheap and never raise."""
-
-    def operation(self, kind: str, index: str, shard: str, seconds: float, ok: bool) -> None:
-        """One finished data-plane operation on a shard."""
-
-    def lookup(self, cached: bool) -> None:
-        """One route look-up, from the cache or from the catalog."""
-
-
-class Faults(Protocol):
-    """Named points at which a test may stop, delay or kill what runs there. In production they do nothing."""
-
-    async def reach(self, point: str) -> None:
-        """Called on the way; the name says what has just happened (``copy.page-written``)."""

@@ -1,0 +1,123 @@
+"""What a vector store must do: a shard, a namespace on it, and what some can do besides."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+import msgspec
+
+from tenantry.model.records import (
+    CopiedPage,
+    Hit,
+    IdPage,
+    NamespaceStats,
+    Page,
+    Query,
+    Record,
+    Selector,
+    Update,
+)
+
+
+class Features(msgspec.Struct, frozen=True):
+    """What a backend can do; code branches on these, never on a backend's type.
+
+    Attributes:
+        filters: queries and deletes take metadata filters.
+        atomic_update: `Index.update` cannot lose a concurrent write of the same record.
+        read_your_writes: a read that starts after a write's acknowledgement sees it.
+        exact_counts: `VectorBackend.stats` is exact at any moment.
+        many_namespace_query: one call can search several namespaces.
+        sparse: sparse values are stored and searched.
+        visible_s: longest time after the acknowledgement of a write until every kind of read (fetch, query, scan)
+            shows it, seconds; 0 with `read_your_writes`.
+        native_copy: backends where this is the same, and not empty, take records over from each other by their
+            engine's own means: their handles are `NativeCopy`.
+        warms: queries are slower until the engine has loaded and indexed what was written: its handles are `Warming`.
+    """
+
+    filters: bool = True
+    atomic_update: bool = False
+    read_your_writes: bool = False
+    exact_counts: bool = False
+    many_namespace_query: bool = False
+    sparse: bool = False
+    visible_s: float = 0.0
+    native_copy: str = ""
+    warms: bool = False
+
+
+class Index(Protocol):
+    """One physical namespace on one shard. All raise NotFound (kind ``namespace``) when it is not there."""
+
+    async def upsert(self, records: Sequence[Record]) -> None:
+        """Write the records, replacing those of the same id; durable when it returns. All or nothing
+        where the engine has transactions. Ids within one call are unique (the router checks)."""
+
+    async def update(self, update: Update) -> bool:
+        """Apply a partial change; False (and no change) when no record has that id."""
+
+    async def delete(self, selector: Selector) -> None:
+        """Delete what the selector names; nothing to delete is success."""
+
+    async def fetch(self, ids: Sequence[str]) -> dict[str, Record]:
+        """The records with these ids; absent ids are left out."""
+
+    async def query(self, query: Query) -> list[Hit]:
+        """At most ``top_k`` nearest records, best first, ties by id."""
+
+    async def scan(self, cursor: str | None, limit: int, prefix: str = "") -> Page:
+        """Records with ids after ``cursor`` (an id, exclusive; None: from the start), ascending by id.
+        A record that exists throughout a whole scan is seen exactly once, whatever is written meanwhile."""
+
+    async def list_ids(self, cursor: str | None, limit: int, prefix: str = "") -> IdPage:
+        """As `scan`, ids only."""
+
+
+class NativeCopy(Protocol):
+    """What the handles of a backend with ``Features.native_copy`` can do besides."""
+
+    async def copy_page(self, source: Index, cursor: str | None, limit: int, spared: Collection[str]) -> CopiedPage:
+        """Write the next at most ``limit`` records of ``source`` after ``cursor``, ascending by id, over those of the
+        same id here, but for the ids in ``spared``. One transaction; durable when it returns.
+
+        Raises:
+            InvalidArgument: ``source`` is of another engine or dimension.
+        """
+
+
+class Warming(Protocol):
+    """What the handles of a backend with ``Features.warms`` can do besides. A move waits for it before the flip."""
+
+    async def warm(self) -> None:
+        """Load what queries need, and start building what they would be faster with."""
+
+    async def is_warm(self) -> bool:
+        """Whether there is nothing left to wait for; also when the engine has let it go again, or cannot build it."""
+
+
+class VectorBackend(Protocol):
+    """One shard's store."""
+
+    @property
+    def features(self) -> Features:
+        """What it can do."""
+
+    async def create(self, namespace: str) -> None:
+        """Make the namespace; one that exists already is success."""
+
+    async def drop(self, namespace: str) -> None:
+        """Remove the namespace and its data; one that does not exist is success."""
+
+    def index(self, namespace: str) -> Index:
+        """A handle; costs nothing and touches nothing. Handles are cached by callers."""
+
+    async def namespaces(self, after: str | None, limit: int) -> list[str]:
+        """Names in ascending order, after ``after``."""
+
+    async def stats(self, namespace: str | None = None) -> NamespaceStats:
+        """Vectors and bytes of one namespace, or of the whole shard."""
+
+    async def aclose(self) -> None:
+        """Finish what runs, close files and connections; safe to call twice."""

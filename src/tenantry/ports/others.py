@@ -1,0 +1,89 @@
+"""The smaller seams: cache, placement, embedding, time, measurements, faults."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from tenantry.model.records import (
+    Vector,
+)
+from tenantry.model.topology import (
+    ClusterView,
+    Route,
+    TenantSpec,
+)
+
+
+class RouteCache(Protocol):
+    """Routes close at hand. A cache may forget; it never goes back to a lower epoch."""
+
+    def get(self, index: str, tenant: str) -> Route | None:
+        """The cached route, or None."""
+
+    def put(self, index: str, tenant: str, route: Route) -> None:
+        """Keep the route, unless one with a higher epoch is kept."""
+
+    def forget(self, index: str, tenant: str) -> None:
+        """Drop the route; the next look-up goes to the catalog."""
+
+    def clear(self) -> None:
+        """Drop every route: this process may have missed changes."""
+
+    def __len__(self) -> int:
+        """Number of cached routes."""
+
+
+class PlacementPolicy(Protocol):
+    """Chooses a shard for a new tenant. Pure: the same view gives the same answer in any process."""
+
+    def choose(self, tenant: str, spec: TenantSpec, view: ClusterView) -> str:
+        """Name of the chosen shard. Raises CapacityExceeded when no eligible shard has room."""
+
+
+class Embedder(Protocol):
+    """Turns text into vectors."""
+
+    @property
+    def model(self) -> str:
+        """Recorded with the data, so that another model is never mixed in (``local:l2_supercat``)."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of each vector."""
+
+    async def embed(self, texts: Sequence[str]) -> list[Vector]:
+        """One vector per text, in order. Batches, time limits and retries are its own affair."""
+
+    async def aclose(self) -> None:
+        """Close connections; safe to call twice."""
+
+
+class Clock(Protocol):
+    """Time, so that tests and simulations can own it."""
+
+    def now(self) -> float:
+        """Seconds since the Unix epoch."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back; for durations."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Let others run for that long."""
+
+
+class Telemetry(Protocol):
+    """Where measurements go. Calls are cheap and never raise."""
+
+    def operation(self, kind: str, index: str, shard: str, seconds: float, ok: bool) -> None:
+        """One finished data-plane operation on a shard."""
+
+    def lookup(self, cached: bool) -> None:
+        """One route look-up, from the cache or from the catalog."""
+
+
+class Faults(Protocol):
+    """Named points at which a test may stop, delay or kill what runs there. In production they do nothing."""
+
+    async def reach(self, point: str) -> None:
+        """Called on the way; the name says what has just happened (``copy.page-written``)."""
