@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
+from collections import deque
+from dataclasses import dataclass
+
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 
 from tenantry.catalogs import rows, schema
 from tenantry.catalogs.leases import hold
@@ -29,6 +35,10 @@ _ALLOCATE = (
     .returning(_tenants.c.log_head)
 )
 _INSERT = sa.insert(_t)
+_SQLITE_ALLOCATE = _ALLOCATE.compile(dialect=sqlite.dialect(paramstyle="named"))
+_SQLITE_INSERT = _INSERT.compile(dialect=sqlite.dialect(paramstyle="named"))
+#: Appends that SQLite commits in one transaction.
+TOGETHER = 64
 
 
 class SqlLog:
@@ -97,3 +107,68 @@ class SqlLog:
         query = sa.select(total).where(_t.c.index_name == index, _t.c.tenant == tenant)
         async with self._store.read() as connection:
             return int(await connection.scalar(query) or 0)
+
+
+@dataclass
+class _Append:
+    """One that waits: its values, and its place in the log when it has one; None when it was refused."""
+
+    index: str
+    tenant: str
+    epoch: int
+    body: bytes
+    place: asyncio.Future[int | None]
+
+
+class SqliteLog(SqlLog):
+    """On SQLite, where each transaction is a sync of the disk and one follows the other: appends that come while one
+    is committed wait, and are committed together."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self._waiting: deque[_Append] = deque()
+        self._committing: asyncio.Task[None] | None = None
+
+    async def append(self, index: str, tenant: str, epoch: int, change: Change) -> int:
+        """See `SqlLog.append`, which also finds the words for what is refused."""
+        place: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Append(index, tenant, epoch, encode(change), place))
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit())
+        seq = await place
+        return await super().append(index, tenant, epoch, change) if seq is None else seq
+
+    async def _commit(self) -> None:
+        try:
+            while self._waiting:
+                group = [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER))]
+                group = [one for one in group if not one.place.done()]  # the others were cancelled
+                if group:
+                    await self._commit_group(group)
+        finally:
+            self._committing = None
+
+    async def _commit_group(self, group: list[_Append]) -> None:
+        def job(connection: sqlite3.Connection) -> list[int | None]:
+            return [_appended(connection, one) for one in group]
+
+        try:
+            places = await self._store.write_at_once(job)
+        except Exception as error:  # it is the answer to each of them
+            for one in group:
+                if not one.place.done():
+                    one.place.set_exception(error)
+            return
+        for one, place in zip(group, places, strict=True):
+            if not one.place.done():
+                one.place.set_result(place)
+
+
+def _appended(connection: sqlite3.Connection, one: _Append) -> int | None:
+    values = {"index": one.index, "tenant": one.tenant, "at": one.epoch}
+    row = connection.execute(_SQLITE_ALLOCATE.string, _SQLITE_ALLOCATE.construct_params(values)).fetchone()
+    if row is None:
+        return None
+    entry = {"index_name": one.index, "tenant": one.tenant, "seq": row[0], "body": one.body}
+    connection.execute(_SQLITE_INSERT.string, entry)
+    return int(row[0])

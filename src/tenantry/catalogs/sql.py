@@ -9,7 +9,7 @@ from tenantry.catalogs.copies import SqlCopies
 from tenantry.catalogs.indexes import SqlIndexes
 from tenantry.catalogs.keys import SqlKeys
 from tenantry.catalogs.leases import SqlLeases
-from tenantry.catalogs.log import SqlLog
+from tenantry.catalogs.log import SqliteLog, SqlLog
 from tenantry.catalogs.moves import SqlMoves
 from tenantry.catalogs.settings import SqlSettings
 from tenantry.catalogs.shards import SqlShards
@@ -40,7 +40,7 @@ class SqlCatalog:
         self.moves = SqlMoves(store)
         self.leases = SqlLeases(store)
         self.barriers = SqlBarriers(store)
-        self.log = SqlLog(store)
+        self.log = SqliteLog(store) if store.file else SqlLog(store)
         self.copies = SqlCopies(store)
 
     async def __aenter__(self) -> Self:
