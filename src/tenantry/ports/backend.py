@@ -90,8 +90,9 @@ class NativeCopy(Protocol):
 class Warming(Protocol):
     """What the handles of a backend with ``Features.warms`` can do besides. A move waits for it before the flip."""
 
-    async def warm(self) -> None:
-        """Load what queries need, and start building what they would be faster with."""
+    async def warm(self, like: Index | None = None) -> None:
+        """Load what queries need, and start building what they would be faster with; or take it over from ``like``,
+        a namespace of any backend that holds the same records, where that can be done."""
 
     async def is_warm(self) -> bool:
         """Whether there is nothing left to wait for; also when the engine has let it go again, or cannot build it."""

@@ -150,12 +150,15 @@ class CopyContract:
         if not backend.features.warms:
             pytest.skip("the backend does not claim warms")
         await backend.create("cold")
-        index = backend.index("cold")
+        await backend.create("like")
+        index, like = backend.index("cold"), backend.index("like")
         records = records_of(backend, [f"r{i:03}" for i in range(500)], 8, "cold")
         for some in ([], records):
             if some:
                 await index.upsert(some)
-            await cast(Warming, index).warm()
+                await like.upsert(some[:300])
+                await cast(Warming, like).warm()
+            await cast(Warming, index).warm(like)
             async with asyncio.timeout(WARM_WITHIN_S):
                 while not await cast(Warming, index).is_warm():  # noqa: ASYNC110
                     await asyncio.sleep(0.01)

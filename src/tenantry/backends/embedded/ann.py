@@ -11,7 +11,7 @@ An index that cannot reach `UNFIT_BELOW` is not used, and the namespace is searc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import faiss as _faiss
@@ -36,6 +36,8 @@ WANTED_RECALL = 0.995
 UNFIT_BELOW = 0.98
 MEASURE_ROWS = 4096
 TIE = 1e-6
+ADOPT_UNKNOWN_MOST = 0.1
+"""Rows, as a share of the nodes, that may be added to an adopted index: its width was measured without them."""
 
 
 class NotWanted(Exception):
@@ -154,6 +156,51 @@ def extend(attached: Attached, source: Source, wanted: Callable[[], bool], threa
     rows = source.living[source.living >= attached.tail]
     index = attached.index
     return _grown(faiss.clone_index(index.graph), index.seqs, attached.rows, source, rows, wanted, index.width)
+
+
+def adopt(
+    origin: Attached,
+    ids: Sequence[str],
+    matrix: NDArray[np.float32],
+    source: Source,
+    row_of: Mapping[str, int],
+    wanted: Callable[[], bool],
+) -> AnnIndex | None:
+    """The index of a namespace that holds the same vectors, for those of ``source``: a node is taken over when the
+    record of its id has the same vector here, and what is left is added. Worker, as `build`.
+
+    Args:
+        origin: the other namespace's index, tied to its rows, of which ``ids`` and ``matrix`` are the arrays.
+        row_of: rows of ``source`` by id.
+
+    Returns:
+        None when the two have too little in common.
+    """
+    twin = np.full(origin.index.nodes, -1, np.int64)
+    living = np.zeros(int(source.living[-1]) + 1, np.bool_)
+    living[source.living] = True
+    for start in range(0, len(twin), CHUNK_ROWS):
+        if not wanted():
+            raise NotWanted
+        nodes = start + np.flatnonzero(origin.rows[start : start + CHUNK_ROWS] >= 0)
+        there = origin.rows[nodes]
+        here = np.array([row_of.get(ids[row], -1) for row in there.tolist()], np.int64)
+        known = (here >= 0) & (here < len(living))
+        known[known] = living[here[known]]
+        known[known] = (matrix[there[known]] == source.matrix[here[known]]).all(axis=1)
+        twin[nodes[known]] = here[known]
+    nodes = np.flatnonzero(twin >= 0)[::-1]
+    _, last = np.unique(twin[nodes], return_index=True)  # an overwrite with the same vector has two nodes
+    twin[np.setdiff1d(nodes, nodes[last])] = -1
+    living[twin[twin >= 0]] = False
+    left = np.flatnonzero(living)
+    if len(left) > ADOPT_UNKNOWN_MOST * len(twin):
+        return None
+    graph = faiss.clone_index(origin.index.graph)
+    for start in range(0, len(left), CHUNK_ROWS):
+        graph.add(source.vectors(left[start : start + CHUNK_ROWS]))
+    seqs = np.concatenate([np.where(twin >= 0, source.seqs[twin], -1), source.seqs[left]])
+    return AnnIndex(graph, seqs, int(source.seqs[source.living[-1]]), origin.index.width, source.metric)
 
 
 def _grown(

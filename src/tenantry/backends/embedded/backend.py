@@ -210,9 +210,12 @@ class EmbeddedIndex:
             raise
         return pull.page
 
-    async def warm(self) -> None:
-        """Bring the rows into memory; that starts the build of an index, if they are to have one."""
+    async def warm(self, like: Index | None = None) -> None:
+        """Bring the rows into memory; that starts the build of an index, if they are to have one, unless that of the
+        other namespace will do."""
         namespace = await self._namespace()
+        if isinstance(like, EmbeddedIndex):
+            namespace.indexer.expect(await like._namespace())
         if namespace.written:
             await namespace.load()
 

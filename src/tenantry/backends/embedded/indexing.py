@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tenantry.backends.embedded import checkpoint
-from tenantry.backends.embedded.ann import AnnIndex, Attached, NotWanted, Source, build, extend
+from tenantry.backends.embedded.ann import AnnIndex, Attached, NotWanted, Source, adopt, build, extend
 from tenantry.backends.embedded.resident import ALIVE, Resident
 
 if TYPE_CHECKING:
@@ -47,6 +48,11 @@ class Indexer:
         self._unfit_at = 0
         self._saved_nodes = 0
         self._gone_at: tuple[int, float] = (-1, 0.0)
+        self._twin: Namespace | None = None
+
+    def expect(self, twin: Namespace) -> None:
+        """The next index that is to be built may be had from this namespace, which holds the same records."""
+        self._twin = twin
 
     def consider(self, namespace: Namespace) -> None:
         """Start background work if there is need; event loop's thread."""
@@ -117,15 +123,10 @@ class Indexer:
             return
         old = resident.ann if need is Need.EXTEND else None
         n, seqs = resident.n, resident.seqs
-        living = np.flatnonzero(resident.died_at[:n] == ALIVE)
-        source = Source(resident.matrix, resident.scale, seqs, living, resident.metric)
-
-        def wanted() -> bool:
-            return namespace.resident is not None and not self._engine.closing
+        make = self._maker(namespace, resident, old)
 
         def work() -> tuple[AnnIndex, Attached]:
-            threads = self._engine.build_threads
-            index = build(source, wanted, threads) if old is None else extend(old, source, wanted, threads)
+            index = make()
             return index, Attached(index, seqs[:n])
 
         index, attached = await self._engine.in_background(work)
@@ -140,6 +141,28 @@ class Indexer:
             self._engine.note_resident(namespace)
         if old is None or index.nodes > (1 + SAVE_OVER_GROWN) * self._saved_nodes:
             await self._save(namespace, index)
+
+    def _maker(self, namespace: Namespace, resident: Resident, old: Attached | None) -> Callable[[], AnnIndex]:
+        """What makes the index of the rows that are there now, in a worker."""
+        living = np.flatnonzero(resident.died_at[: resident.n] == ALIVE)
+        source = Source(resident.matrix, resident.scale, resident.seqs, living, resident.metric)
+        threads = self._engine.build_threads
+        twin, self._twin = self._twin.resident if self._twin else None, None
+        origin = twin.ann if twin is not None and twin.dimension == resident.dimension else None
+
+        def wanted() -> bool:
+            return namespace.resident is not None and not self._engine.closing
+
+        def make() -> AnnIndex:
+            if old is not None:
+                return extend(old, source, wanted, threads)
+            if twin is not None and origin is not None:
+                adopted = adopt(origin, twin.ids, twin.matrix, source, resident.row_of, wanted)
+                if adopted is not None:
+                    return adopted
+            return build(source, wanted, threads)
+
+        return make
 
     async def _save(self, namespace: Namespace, index: AnnIndex) -> None:
         def work() -> None:

@@ -300,7 +300,7 @@ class MoveRunner:
             return
         clock = self._context.clock
         until = clock.monotonic() + WARM_MOST_S
-        await self._target.warm()
+        await self._target.warm(self._source)
         while not await self._target.is_warm() and clock.monotonic() < until:
             await self._heed()
             await clock.sleep(WARM_POLL_S)

@@ -129,10 +129,10 @@ class Side:
         namespace, other = cast(NativeCopy, await self._namespace()), await source._namespace()
         return await self._call(lambda: namespace.copy_page(other, cursor, limit, spared))
 
-    async def warm(self) -> None:
-        """Have the engine make ready for queries."""
-        namespace = cast(Warming, await self._namespace())
-        await self._call(namespace.warm)
+    async def warm(self, like: Side) -> None:
+        """Have the engine make ready for queries, as it is for the other side."""
+        namespace, other = cast(Warming, await self._namespace()), await like._namespace()
+        await self._call(lambda: namespace.warm(other))
 
     async def is_warm(self) -> bool:
         """Whether it has."""
