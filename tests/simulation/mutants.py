@@ -16,6 +16,7 @@ from tenantry.control.mover.runner import MoveRunner
 from tenantry.control.mover.verifier import Verifier
 from tenantry.model.changes import Touched
 from tenantry.model.moves import Move, Phase, Proof, target_rules
+from tenantry.model.records import CopiedPage
 from tenantry.router.member import Member
 
 
@@ -56,7 +57,7 @@ def without_r4(patch):
         await self._context.faults.reach("copy.page-read")
         if taken:
             await self._target.put(taken)
-        return read.cursor, taken
+        return CopiedPage(read.cursor, len(taken))
 
     patch.setattr(Copier, "_page", page)
 

@@ -26,7 +26,7 @@ from tenantry.model.changes import (
     patched,
 )
 from tenantry.model.filters import matches
-from tenantry.model.moves import Phase, sides
+from tenantry.model.moves import BOTH_SIDES, Phase, sides
 from tenantry.model.records import ByFilter, Everything, Record
 from tenantry.model.topology import Place
 
@@ -42,8 +42,10 @@ LOOK_SOLE_S = 1.0
 #: The log is trimmed behind both sides that often, by what they had the time before: a writer elsewhere may still ask
 #: what became of its entry.
 TRIM_S = 60.0
+#: The other side gets what has come in that time at once, unless somebody waits for it.
+LINGER_S = 0.1
 #: Marks are saved that often where nobody elsewhere waits for them.
-SAVE_S = 0.1
+SAVE_S = 0.5
 #: In these both sides are kept up to date.
 FOLLOWED = frozenset(
     {Phase.COPY, Phase.CATCH_UP, Phase.VERIFY, Phase.FLIP, Phase.SETTLE, Phase.SOAK, Phase.BACK, Phase.BACK_SETTLE}
@@ -73,12 +75,16 @@ class Applier:
         self._appended = asyncio.Event()
         self._known: dict[int, Change] = {}
         self._known_records = 0
+        #: The last entry that the news spoke of, and when the catalog is asked again whether they missed one.
+        self._announced = 0
+        self._look_at = 0.0
         #: The last entry that was taken up; what it came to is in the catalog, not in the news of it that come late.
         self._taken = 0
         #: End of the log when this owner took over. Until the authoritative side has all of it the other side waits, so
         #: that it too replays whatever the last owner may have applied in one step, and shows nothing older.
         self._found = 0
         self._progressed = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._readable_at = 0.0
         self._trimmed = (context.clock.monotonic(), 0)
         self._recent = Recent(context.clock)
@@ -134,6 +140,7 @@ class Applier:
         if seq > self._taken and self._known_records < KEPT_RECORDS:
             self._known[seq] = change
             self._known_records += _records_in(change)
+        self._announced = max(self._announced, seq)
         self._appended.set()
 
     async def _entries(self, after: int, most: int) -> list[LogEntry]:
@@ -142,6 +149,15 @@ class Applier:
             return await self._context.catalog.log.read(*self._key, after, most)
         known = takewhile(self._known.__contains__, range(after + 1, after + 1 + most))
         return [LogEntry(seq, self._known[seq]) for seq in known]
+
+    def _may_have_grown(self, after: int) -> bool:
+        """Whether the log may go on after this entry. Where nobody else appends, the news say so, but for an append
+        whose caller was gone when it was done."""
+        now = self._context.clock.monotonic()
+        if self._context.member.sole and self._announced <= after and now < self._look_at:
+            return False
+        self._look_at = now + LOOK_SOLE_S / 2
+        return True
 
     async def _save(self) -> bool:
         await self._ledger.save()
@@ -183,6 +199,7 @@ class Applier:
     async def reached(self, done: Callable[[], bool], limit_s: float | None = None) -> bool:
         """Wait until something is true of the marks; False when it was not within the limit. Raises what `failed`
         says."""
+        self._hurry.set()
         try:
             async with asyncio.timeout(limit_s):
                 while not done():
@@ -192,6 +209,8 @@ class Applier:
                     await self._woken(self._ledger.changed, LOOK_SOLE_S)
         except TimeoutError:
             return False
+        finally:
+            self._hurry.clear()
         return True
 
     # ---------------------------------------------------------------------- the authoritative side
@@ -203,6 +222,8 @@ class Applier:
                 return False  # which side is the authoritative one?
             move = self._ledger.move
             place = sides(move)[0]
+            if not self._may_have_grown(move.mark(place)):
+                return False
             if self._ledger.unsaved(place) >= BATCH:
                 await self._ledger.save()
             entries = await self._entries(move.mark(place), BATCH - self._ledger.unsaved(place))
@@ -349,6 +370,8 @@ class Applier:
             self._known_records -= _records_in(self._known.pop(seq))
         await self._save_for_others()
         await self._trim()
+        if move.phase not in BOTH_SIDES:
+            await self._woken(self._hurry, LINGER_S)
         return True
 
     async def _trim(self) -> None:

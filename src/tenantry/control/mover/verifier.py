@@ -21,9 +21,9 @@ MOST_ROUNDS = 20
 MOST_DIFFERENT = 10_000
 HEAL_AT_ONCE = 200
 #: Of the time, beside others.
-SHARE = 0.25
+SHARE = 0.05
 #: Records compared without letting others on.
-TURN_RECORDS = 32
+TURN_RECORDS = 16
 #: Longest that comparing those takes, seconds; more is the time in which the next page was read.
 TURN_MOST_S = 0.001
 SHADOW_TOP_K = 10
