@@ -130,6 +130,6 @@ async def test_the_same_seed_fails_the_same_calls():
 def test_options_of_a_shard_are_its_temper():
     backend = EventualBackend.from_options(Metric.COSINE, 4, {"query_delay_s": "0.5", "throttle_every": "7"})
     assert backend.temper == Temper(query_delay_s=0.5, throttle_every=7)
-    for wrong in ({"query_delay": "1"}, {"throttle_every": "often"}):
+    for wrong in ({"query_delay": "1"}, {"throttle_every": "often"}, {"fail_share": "1.1"}, {"stall_s": "-1"}):
         with pytest.raises(InvalidArgument, match="options"):
             EventualBackend.from_options(Metric.COSINE, 4, wrong)

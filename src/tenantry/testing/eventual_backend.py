@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -32,6 +33,10 @@ from tenantry.model.records import (
 from tenantry.ports import Clock, Features
 from tenantry.testing.memory_backend import score
 
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
 
 class Temper(msgspec.Struct, frozen=True):
     """How a backend behaves; the defaults are those of a well-behaved one.
@@ -46,14 +51,14 @@ class Temper(msgspec.Struct, frozen=True):
         seed: of the generator.
     """
 
-    fetch_delay_s: float = 0.0
-    query_delay_s: float = 0.0
-    list_delay_s: float = 0.0
-    throttle_every: int = 0
-    fail_share: float = 0.0
-    stall_share: float = 0.0
-    stall_s: float = 0.0
-    latency_s: float = 0.0
+    fetch_delay_s: Seconds = 0.0
+    query_delay_s: Seconds = 0.0
+    list_delay_s: Seconds = 0.0
+    throttle_every: Count = 0
+    fail_share: Share = 0.0
+    stall_share: Share = 0.0
+    stall_s: Seconds = 0.0
+    latency_s: Seconds = 0.0
     seed: int = 0
 
     @property
