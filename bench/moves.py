@@ -154,20 +154,28 @@ async def _one_round(cluster: Cluster, folder: Path, rows: int, note: Callable[[
     await asyncio.sleep(1.5)
     await flat_out.stop()
     each_s = 1.5 * WORKERS / flat_out.operations  # one worker's time for one operation
-    quiet = Load(cluster, rows, pause_s=each_s)
-    quiet.start()
-    await asyncio.sleep(3.0)
-    await quiet.stop()
+    before = await _quiet(cluster, rows, each_s)
     busy = Load(cluster, rows, pause_s=each_s)
     busy.start()
     move = await _move(cluster)
     await busy.stop()
+    note("lost", await busy.lost())
+    after = await _quiet(cluster, rows, each_s)
     note("loaded_rate", _rate(move))
     note("loaded", _rate(move) / limit)
-    note("own", quantile(busy.reads[MOVED], 0.95) / quantile(quiet.reads[MOVED], 0.95))
-    note("others", quantile(busy.reads[OTHER], 0.95) / quantile(quiet.reads[OTHER], 0.95))
+    for name, tenant in (("own", MOVED), ("others", OTHER)):
+        note(name, quantile(busy.reads[tenant], 0.95) / quantile(before.reads[tenant] + after.reads[tenant], 0.95))
     note("failed", busy.failed_reads + busy.failed_writes)
-    note("lost", await busy.lost())
+
+
+async def _quiet(cluster: Cluster, rows: int, each_s: float) -> Load:
+    """The paced load while nothing moves. It is measured before the move and after it, since what it writes makes the
+    queries slower with time."""
+    load = Load(cluster, rows, pause_s=each_s)
+    load.start()
+    await asyncio.sleep(3.0)
+    await load.stop()
+    return load
 
 
 async def _move(cluster: Cluster) -> Move:
