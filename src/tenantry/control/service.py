@@ -163,7 +163,7 @@ class MoveService:
             if idle and self._context.member.sole and not self._woken.is_set():
                 wait_s = PURGE_EVERY_S
             else:
-                wait_s = self._context.moving.poll_s
+                wait_s = self._context.poll_s
             try:
                 async with asyncio.timeout(wait_s):
                     await self._woken.wait()
@@ -287,6 +287,8 @@ class MoveService:
         await self._context.catalog.copies.forget(copy)
 
     def _note(self, move: Move) -> None:
+        if move.phase not in BEFORE_COMMIT:
+            self._woken.set()  # there may be room for the next one
         for watcher in self._watchers.get(move.id, ()):
             watcher.set()
 

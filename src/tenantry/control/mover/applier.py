@@ -43,7 +43,7 @@ LOOK_SOLE_S = 1.0
 #: what became of its entry.
 TRIM_S = 60.0
 #: The other side gets what has come in that time at once, unless somebody waits for it.
-LINGER_S = 0.1
+LINGER_S = 0.2
 #: Marks are saved that often where nobody elsewhere waits for them.
 SAVE_S = 0.5
 #: In these both sides are kept up to date.

@@ -35,6 +35,10 @@ class MovingLimits(msgspec.Struct, frozen=True):
     log_bytes: int = 256 * 2**20
 
 
+#: The same where no other process can change anything: whoever changes it here says so.
+POLL_SOLE_S = 2.0
+
+
 class NoFaults:
     """Implements `Faults` in production."""
 
@@ -56,3 +60,8 @@ class Context:
     faults: Faults
     limits: Limits
     moving: MovingLimits
+
+    @property
+    def poll_s(self) -> float:
+        """How often the catalog is asked for what may have changed there."""
+        return POLL_SOLE_S if self.member.sole else self.moving.poll_s

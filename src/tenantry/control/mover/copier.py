@@ -17,7 +17,7 @@ from tenantry.model.records import CopiedPage, Record
 from tenantry.ports import Features
 
 #: Of the time, beside others.
-SHARE = 0.6
+SHARE = 0.5
 #: Progress is saved that often, seconds.
 SAVE_S = 0.5
 #: Passes over a source whose listing is not consistent, until two agree.

@@ -101,7 +101,7 @@ class Ledger:
     async def wish(self) -> Wish:
         """What is wanted now; asks the catalog at most every ``poll_s``."""
         now = self._context.clock.monotonic()
-        if now - self._looked >= self._context.moving.poll_s:
+        if now - self._looked >= self._context.poll_s:
             self._looked = now
             self.note(wish=(await self._context.catalog.moves.get(self.move.id)).wish)
         return self.move.wish

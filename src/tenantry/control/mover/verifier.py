@@ -23,7 +23,7 @@ HEAL_AT_ONCE = 200
 #: Of the time, beside others.
 SHARE = 0.05
 #: Records compared without letting others on.
-TURN_RECORDS = 16
+TURN_RECORDS = 32
 #: Longest that comparing those takes, seconds; more is the time in which the next page was read.
 TURN_MOST_S = 0.001
 SHADOW_TOP_K = 10
