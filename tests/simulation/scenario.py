@@ -384,7 +384,10 @@ class Course:
             for tenant in TENANTS:
                 begun = self.loop.time()
                 ids = [*IDS, *STILL]
-                found = await process.ask(self.clusters[process.name].tenant(tenant).fetch(ids))
+                try:
+                    found = await process.ask(self.clusters[process.name].tenant(tenant).fetch(ids))
+                except SuspendedError:  # it stood still until now, and lost the call by which it noticed
+                    found = await process.ask(self.clusters[process.name].tenant(tenant).fetch(ids))
                 self.see(tenant, ids, found, begun, f"{process.name} at the end")
         await self.check_places()
 
