@@ -15,7 +15,7 @@ from tenantry.caches.memory import MemoryRouteCache
 from tenantry.catalogs.sql import open_catalog
 from tenantry.clock import SystemClock
 from tenantry.cluster import Cluster, Parts
-from tenantry.errors import Corrupt, InvalidArgument, NotFound
+from tenantry.errors import Corrupt, InvalidArgument, NotFound, Unsupported
 from tenantry.model.topology import DEFAULT_INDEX, LogicalIndex, Shard
 from tenantry.placement import policy
 from tenantry.ports import Embedder, Telemetry, VectorBackend
@@ -23,8 +23,12 @@ from tenantry.settings import CATALOG_FILE, Settings
 from tenantry.telemetry.silent import SilentTelemetry
 
 SHARDS_FOLDER = "shards"
-#: Kind of backend to the method of `Wiring` that makes one.
-BACKENDS = ("embedded", "testing")
+EMBEDDED = "embedded"
+#: Other kinds to their classes; one whose packages are missing has an extra of its name (``tenantry[pgvector]``).
+BACKENDS = {
+    "pgvector": "tenantry.backends.pgvector:PgvectorBackend",
+    "testing": "tenantry.testing.eventual_backend:EventualBackend",
+}
 #: Embedder names: the part before a colon, to its class. The part after it is the model.
 EMBEDDERS = {
     "local": "tenantry.embedders.local:LocalEmbedder",
@@ -51,13 +55,20 @@ class Wiring:
 
     def open_backend(self, index: LogicalIndex, shard: Shard) -> VectorBackend:
         """The backend of a shard."""
-        if shard.backend == "embedded":
+        kind = shard.backend
+        if kind == EMBEDDED:
             return EmbeddedBackend(self.engine, f"{index.name}/{shard.name}", index.dimension, index.metric)
-        if shard.backend == "testing":
-            backend = import_module("tenantry.testing.eventual_backend").EventualBackend
-            made: VectorBackend = backend.from_options(index.metric, index.dimension, shard.options)
-            return made
-        raise InvalidArgument("backend", shard.backend, "one of " + ", ".join(BACKENDS))
+        if kind not in BACKENDS:
+            raise InvalidArgument("backend", kind, "one of " + ", ".join((EMBEDDED, *BACKENDS)))
+        module, _, attribute = BACKENDS[kind].partition(":")
+        try:
+            adapter = getattr(import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            raise Unsupported(
+                f"backend {kind!r} needs {error.name}, which is not installed: pip install 'tenantry[{kind}]'"
+            ) from error
+        made: VectorBackend = adapter.of_shard(index, shard)
+        return made
 
     def embedder(self, name: str) -> Embedder:
         """The embedder called ``local`` or ``openai:MODEL``, made once per process."""
@@ -175,7 +186,7 @@ async def _open(settings: Settings, telemetry: Telemetry | None) -> Cluster:
             catalog=catalog,
             cache=MemoryRouteCache(settings.route_cache_size),
             open_backend=wiring.open_backend,
-            backends=BACKENDS,
+            backends=(EMBEDDED, *BACKENDS),
             default_backend=settings.default_backend,
             policy=policy,
             embedder=wiring.embedder,

@@ -7,6 +7,7 @@ import pytest
 
 from tenantry.errors import InvalidArgument, RateLimited, Unavailable
 from tenantry.model.records import ByIds, Everything, Metric, Query, Record, Update
+from tenantry.model.topology import LogicalIndex, Shard
 from tenantry.testing.backend_contract import BackendContract
 from tenantry.testing.clock import ManualClock
 from tenantry.testing.eventual_backend import EventualBackend, Temper
@@ -128,8 +129,12 @@ async def test_the_same_seed_fails_the_same_calls():
 
 
 def test_options_of_a_shard_are_its_temper():
-    backend = EventualBackend.from_options(Metric.COSINE, 4, {"query_delay_s": "0.5", "throttle_every": "7"})
+    index = LogicalIndex("docs", 4)
+    backend = EventualBackend.of_shard(
+        index, Shard("docs", "bad", "testing", {"query_delay_s": "0.5", "throttle_every": "7"})
+    )
     assert backend.temper == Temper(query_delay_s=0.5, throttle_every=7)
-    for wrong in ({"query_delay": "1"}, {"throttle_every": "often"}, {"fail_share": "1.1"}, {"stall_s": "-1"}):
-        with pytest.raises(InvalidArgument, match="options"):
-            EventualBackend.from_options(Metric.COSINE, 4, wrong)
+    assert backend.dimension == 4
+    for name, value in (("query_delay", "1"), ("throttle_every", "often"), ("fail_share", "1.1"), ("stall_s", "-1")):
+        with pytest.raises(InvalidArgument, match=f"options.{name}"):
+            EventualBackend.of_shard(index, Shard("docs", "bad", "testing", {name: value}))

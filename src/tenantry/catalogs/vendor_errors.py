@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import sqlalchemy.exc as sa_exc
 
-from tenantry.errors import (
-    Bug,
-    Conflict,
-    Corrupt,
-    InvalidArgument,
-    Refused,
-    StorageFailed,
-    TenantryError,
-    TooLarge,
-    Unavailable,
-)
+from tenantry.errors import Bug, Corrupt, InvalidArgument, StorageFailed, TenantryError, TooLarge, Unavailable
+from tenantry.vendors.postgres import error_of
 
 #: How to get a damaged catalog back; shown with every `Corrupt`.
 SQLITE_RECOVERY = (
@@ -36,27 +27,6 @@ _SQLITE_STORAGE = {
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PERM,
-}
-
-
-#: By SQLSTATE, or by its class (the first two characters); see PostgreSQL's appendix A. Without one, the server
-#: was not reached or went away.
-_POSTGRES: Mapping[str, tuple[type[TenantryError], str]] = {
-    "": (Unavailable, "is unavailable"),
-    "08": (Unavailable, "is unavailable"),
-    "25": (Unavailable, "takes no writes at the moment"),
-    "28": (Unavailable, "refused the login"),
-    "3D": (Unavailable, "does not exist"),
-    "40": (Conflict, "had a concurrent change that won: look again and repeat"),
-    "42501": (Refused, "gives this role too few rights"),
-    "42703": (Corrupt, "has a table that is not as Tenantry made it"),
-    "42P01": (Corrupt, "lacks a table"),
-    "53": (Unavailable, "is out of resources"),
-    "53100": (StorageFailed, "has a full disk"),
-    "55": (Unavailable, "was locked too long by another process"),
-    "57": (Unavailable, "cut the statement off"),
-    "58": (StorageFailed, "could not read or write its files"),
-    "XX": (Corrupt, "is damaged"),
 }
 
 
@@ -97,7 +67,7 @@ def _of_statement(error: sa_exc.StatementError, where: str, recovery: str) -> Te
     if isinstance(cause, sqlite3.Error):
         return _of_sqlite(cause, where, recovery)
     if isinstance(cause, BaseException) and type(cause).__module__.startswith("psycopg"):
-        return _of_postgres(cause, where, recovery)
+        return error_of(cause, f"catalog {where}", recovery)
     return Bug(f"catalog {where}: {error}")
 
 
@@ -112,15 +82,3 @@ def _of_sqlite(error: sqlite3.Error, where: str, recovery: str) -> TenantryError
     if code == sqlite3.SQLITE_TOOBIG:
         return TooLarge("value", "a text over SQLite's limit", "shorter text")
     return Bug(f"catalog {where}: {error}")
-
-
-def _of_postgres(error: BaseException, where: str, recovery: str) -> TenantryError:
-    state: str = getattr(error, "sqlstate", None) or ""
-    text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if state.startswith("22") or (not state and type(error).__name__ == "DataError"):  # psycopg refuses NUL itself
-        return InvalidArgument("text", text, "values that PostgreSQL can store (no NUL characters)")
-    if state.startswith("54"):
-        return TooLarge("name", text, "a shorter name")
-    kind, says = _POSTGRES.get(state) or _POSTGRES.get(state[:2], (Bug, "failed with {state}"))
-    message = f"catalog {where} {says.format(state=state)} ({text})"
-    return kind(f"{message}; {recovery}" if kind is Corrupt else message)

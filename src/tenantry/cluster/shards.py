@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from tenantry.errors import InvalidArgument, NotFound, Refused, TenantryError
+from tenantry.errors import AlreadyExists, InvalidArgument, NotFound, Refused, TenantryError
 from tenantry.model.limits import check_count, check_index_name
 from tenantry.model.topology import DEFAULT_INDEX, Shard, ShardState
 from tenantry.ports import Catalog
@@ -50,7 +50,11 @@ class ShardAdmin:
     ) -> Shard:
         """Register a shard, for new tenants from now on; no tenant moves by itself.
 
-        Raises InvalidArgument, NotFound (index), AlreadyExists.
+        Raises:
+            InvalidArgument: a field, or an option of the backend.
+            NotFound: no such index.
+            AlreadyExists: the name is taken.
+            Unavailable, Refused, Unsupported: the store cannot be used; nothing was registered.
         """
         check_index_name(name)
         kind = backend or self._default_backend
@@ -68,8 +72,16 @@ class ShardAdmin:
             tier=tier,
         )
         _check(shard)
-        await self._catalog.shards.add(shard)
-        await self._pool.refresh(index)
+        if any(known.name == name for known in await self._catalog.shards.list(index)):
+            raise AlreadyExists("shard", name)
+        await self._pool.try_out(shard)
+        try:
+            await self._catalog.shards.add(shard)
+        except BaseException:
+            await self._pool.close_shard(index, name)
+            raise
+        finally:
+            await self._pool.refresh(index)
         return shard
 
     async def list(self, index: str = DEFAULT_INDEX) -> list[ShardStatus]:

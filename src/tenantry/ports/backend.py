@@ -105,6 +105,14 @@ class VectorBackend(Protocol):
     def features(self) -> Features:
         """What it can do."""
 
+    async def probe(self) -> Features:
+        """Reach the store, and say what it can do; called before a shard is registered.
+
+        Raises:
+            Unavailable: it is not reached, or refuses the login.
+            Refused, Unsupported, InvalidArgument: it is not as the shard needs it; the message says what to do.
+        """
+
     async def create(self, namespace: str) -> None:
         """Make the namespace; one that exists already is success."""
 

@@ -65,6 +65,18 @@ class ShardPool:
             raise NotFound("shard", shard, f"index {index!r} has no such shard; see `tenantry shard list`")
         return self._backends.setdefault((index, shard), self._open_backend(logical, registered))
 
+    async def try_out(self, shard: Shard) -> None:
+        """Open the backend of a shard that is to be registered, and keep it if it can be used. Raises what stands
+        against that."""
+        backend = self._open_backend(await self.index(shard.index), shard)
+        try:
+            await backend.probe()
+        except BaseException:
+            await backend.aclose()
+            raise
+        await self.close_shard(shard.index, shard.name)
+        self._backends[shard.index, shard.name] = backend
+
     def check_writable(self, index: str, shard: str) -> None:
         """Raises Refused when the shard is read-only."""
         registered = self._shards.get(index, {}).get(shard)

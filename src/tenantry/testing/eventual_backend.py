@@ -7,14 +7,15 @@ process ends. Everything it does comes from its clock and a seeded generator, so
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
 import numpy as np
 
+from tenantry.backends.options import options_of
 from tenantry.clock import SystemClock
-from tenantry.errors import InvalidArgument, NotFound, RateLimited, Unavailable
+from tenantry.errors import NotFound, RateLimited, Unavailable
 from tenantry.model.changes import patched
 from tenantry.model.filters import matches
 from tenantry.model.records import (
@@ -30,6 +31,7 @@ from tenantry.model.records import (
     Selector,
     Update,
 )
+from tenantry.model.topology import LogicalIndex, Shard
 from tenantry.ports import Clock, Features
 from tenantry.testing.memory_backend import score
 
@@ -96,16 +98,13 @@ class EventualBackend:
         self._calls = 0
 
     @classmethod
-    def from_options(cls, metric: Metric, dimension: int, options: Mapping[str, str]) -> EventualBackend:
+    def of_shard(cls, index: LogicalIndex, shard: Shard) -> EventualBackend:
         """From a shard's options, which are the fields of `Temper`. Raises InvalidArgument."""
-        try:
-            temper = msgspec.convert(dict(options), Temper, strict=False)
-        except msgspec.ValidationError as error:
-            raise InvalidArgument("options", dict(options), f"fields of Temper ({error})") from error
-        unknown = options.keys() - set(Temper.__struct_fields__)
-        if unknown:
-            raise InvalidArgument(f"options.{min(unknown)}", "", "one of " + ", ".join(Temper.__struct_fields__))
-        return cls(metric, dimension, temper)
+        return cls(index.metric, index.dimension, options_of(Temper, shard.options))
+
+    async def probe(self) -> Features:
+        """It is there."""
+        return self.features
 
     @property
     def features(self) -> Features:

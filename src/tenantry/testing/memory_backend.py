@@ -53,6 +53,11 @@ class MemoryBackend:
         self.calls: list[str] = []
         self.closed = False
 
+    async def probe(self) -> Features:
+        """It is there."""
+        await self.enter("probe")
+        return self.features
+
     async def create(self, namespace: str) -> None:
         """Idempotent."""
         await self.enter("create")

@@ -70,6 +70,10 @@ class EmbeddedBackend:
         """Filters, atomic updates, read-your-writes, exact counts, native copies, warming."""
         return FEATURES
 
+    async def probe(self) -> Features:
+        """The engine is part of the process: there is nothing to reach."""
+        return FEATURES
+
     async def create(self, namespace: str) -> None:
         """Make the namespace, durably; one that exists already is success."""
         await self._shard.create(namespace)

@@ -1,0 +1,62 @@
+"""What a shard on PostgreSQL can be told."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from tenantry.backends.options import secret
+from tenantry.errors import InvalidArgument
+
+_SCHEMA = re.compile(r"^[a-z_][a-z0-9_]{0,62}$")
+
+
+class PgvectorOptions(msgspec.Struct, frozen=True):
+    """Options of a shard of kind ``pgvector``.
+
+    Attributes:
+        url: ``postgresql://user@host:port/database``, without a password: libpq takes that from ``PGPASSWORD``,
+            ``PGPASSFILE`` or ``~/.pgpass``.
+        url_env: name of an environment variable that holds the URL, with its password; in place of ``url``.
+        schema: where the shard's tables are; default: ``tenantry_INDEX_SHARD``.
+        layout: ``tables`` (a table for each namespace) or ``partitions`` (of one table of the shard).
+        connections: most connections of this process.
+        statement_s: longest run of one statement, seconds; builds of indexes are not held to it.
+        index_from: vectors from which a namespace gets an HNSW index; below it is searched exactly.
+        ef_search: candidates that a search of that index keeps (``hnsw.ef_search``).
+    """
+
+    url: str = ""
+    url_env: str = ""
+    schema: str = ""
+    layout: Literal["tables", "partitions"] = "tables"
+    connections: Annotated[int, msgspec.Meta(ge=2, le=200)] = 8
+    statement_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
+    index_from: Annotated[int, msgspec.Meta(ge=1)] = 10_000
+    ef_search: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+
+    def connection_url(self) -> str:
+        """Where to connect to. Raises InvalidArgument."""
+        if bool(self.url) == bool(self.url_env):
+            raise InvalidArgument("options.url", self.url, "either url (without a password) or url_env")
+        if self.url_env:
+            return secret("url_env", self.url_env)
+        try:
+            parts = urlsplit(self.url)
+        except ValueError:
+            parts = urlsplit("")
+        if parts.scheme not in ("postgresql", "postgres"):
+            raise InvalidArgument("options.url", parts.scheme, "postgresql://user@host:port/database")
+        if parts.password:
+            raise InvalidArgument("options.url", "one with a password", "PGPASSWORD, PGPASSFILE or the option url_env")
+        return self.url
+
+    def schema_of(self, index: str, shard: str) -> str:
+        """The schema of a shard. Raises InvalidArgument."""
+        name = self.schema or f"tenantry_{index}_{shard}".replace("-", "_")[:63]
+        if not _SCHEMA.match(name):
+            raise InvalidArgument("options.schema", name, "1 to 63 of a-z, 0-9 and _, not starting with a digit")
+        return name

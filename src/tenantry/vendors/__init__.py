@@ -1,0 +1,1 @@
+"""What several adapters must know of one vendor."""
