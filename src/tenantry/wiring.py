@@ -18,7 +18,7 @@ from tenantry.cluster import Cluster, Parts
 from tenantry.errors import Corrupt, InvalidArgument, NotFound, Unsupported
 from tenantry.model.topology import DEFAULT_INDEX, LogicalIndex, Shard
 from tenantry.placement import policy
-from tenantry.ports import Embedder, Telemetry, VectorBackend
+from tenantry.ports import Embedder, EventFeed, Telemetry, VectorBackend
 from tenantry.settings import CATALOG_FILE, Settings
 from tenantry.telemetry.silent import SilentTelemetry
 
@@ -173,6 +173,15 @@ def _check_not_lost(settings: Settings) -> None:
         )
 
 
+def feeds_of(settings: Settings) -> list[EventFeed]:
+    """What carries events between the processes of a fleet; none where a process has its cluster to itself."""
+    if settings.catalog_url is None:
+        return []
+    url = settings.catalog_url.get_secret_value()
+    module = import_module("tenantry.feeds.postgres")
+    return [module.PostgresFeed(url)] if url.startswith("postgres") else []
+
+
 async def _open(settings: Settings, telemetry: Telemetry | None) -> Cluster:
     catalog = await open_catalog(settings.catalog())
     wiring = Wiring(settings)
@@ -183,6 +192,7 @@ async def _open(settings: Settings, telemetry: Telemetry | None) -> Cluster:
 
     return Cluster(
         Parts(
+            feeds=feeds_of(settings),
             catalog=catalog,
             cache=MemoryRouteCache(settings.route_cache_size),
             open_backend=wiring.open_backend,

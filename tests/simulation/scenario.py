@@ -73,7 +73,11 @@ class Settings:
     clients: int = 3
     kills: int = 1
     suspensions: int = 1
+    #: Suspensions in the moment when a router has asked for a moving tenant's route, in order to write to it.
+    ambushes: int = 0
     wishes: bool = True
+    #: Routes that a router keeps in its cache; with few it often asks the catalog.
+    routes: int = 1_000
 
 
 @dataclass
@@ -139,6 +143,8 @@ class Course:
         self.version = 0
         self.born = 0
         self.quiet = False
+        #: Who gets the next request, if anybody in particular.
+        self.chosen: Process | None = None
         self._tasks: set[asyncio.Task] = set()
 
     # --------------------------------------------------------------------------------- processes
@@ -162,7 +168,7 @@ class Course:
         cluster = Cluster(
             Parts(
                 catalog=process.reach(self.catalog),
-                cache=MemoryRouteCache(),
+                cache=MemoryRouteCache(self.settings.routes),
                 open_backend=lambda index, shard: process.reach(self.store(index, shard)),
                 backends=("memory",),
                 default_backend="memory",
@@ -211,7 +217,8 @@ class Course:
     async def somebody(self) -> tuple[Process, Cluster]:
         while not self.processes:
             await asyncio.sleep(0.05)
-        process = self.chance.choice(self.processes)
+        chosen, self.chosen = self.chosen, None
+        process = chosen if chosen in self.processes else self.chance.choice(self.processes)
         return process, self.clusters[process.name]
 
     # ----------------------------------------------------------------------------------- clients
@@ -345,6 +352,19 @@ class Course:
             if not process.suspended:
                 await process.suspend(self.chance.choice([0.2, 1.2, 2.5]))
 
+    async def ambusher(self) -> None:
+        for _ in range(self.settings.ambushes):
+            while not (moves := await self.catalog.moves.list(open_only=True)):
+                await asyncio.sleep(0.05)
+            process, _ = await self.somebody()
+            if process.suspended or process.killed:
+                continue
+            self.clusters[process.name]._parts.cache.clear()
+            self.chosen = process
+            self.spawn(self.write(moves[0].tenant))
+            await asyncio.sleep(self.chance.uniform(0, 0.01))
+            await process.suspend(2.5)
+
     # -------------------------------------------------------------------------------------- whole
 
     async def begin(self) -> None:
@@ -409,7 +429,7 @@ class Course:
         await self.begin()
         work = [self.client(number) for number in range(self.settings.clients)]
         work += [self.mover(tenant) for tenant in TENANTS]
-        work += [self.reaper(), self.suspender()]
+        work += [self.reaper(), self.suspender(), self.ambusher()]
         tasks = [self.spawn(one) for one in work]
         await asyncio.sleep(self.settings.rounds_s)
         self.quiet = True
@@ -444,6 +464,7 @@ def settings_for(seed: int) -> Settings:
         kills=chance.choice([0, 1, 1, 2]),
         suspensions=chance.choice([0, 1, 1, 2]),
         wishes=chance.random() < 0.6,
+        routes=chance.choice([1, 1_000]),
     )
 
 

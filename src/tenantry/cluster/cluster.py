@@ -23,7 +23,18 @@ from tenantry.model.filters import parse_filter
 from tenantry.model.limits import Limits
 from tenantry.model.records import Query
 from tenantry.model.topology import DEFAULT_INDEX, LogicalIndex, Shard
-from tenantry.ports import Catalog, Clock, Embedder, Faults, PlacementPolicy, RouteCache, Telemetry, VectorBackend
+from tenantry.ports import (
+    Catalog,
+    Clock,
+    Embedder,
+    EventFeed,
+    Faults,
+    PlacementPolicy,
+    RouteCache,
+    Telemetry,
+    VectorBackend,
+)
+from tenantry.router.bulletin import Bulletin
 from tenantry.router.inflight import Inflight
 from tenantry.router.logged import LoggedWriter
 from tenantry.router.member import Member
@@ -76,6 +87,7 @@ class Parts:
     lease_s: float = 5.0
     moving: MovingLimits = field(default_factory=MovingLimits)
     faults: Faults = field(default_factory=NoFaults)
+    feeds: Sequence[EventFeed] = ()
 
 
 class Cluster:
@@ -112,6 +124,11 @@ class Cluster:
             parts.token,
             parts.exclusive,
         )
+        self._bulletin = Bulletin(parts.feeds, clock)
+        self._bulletin.on_event.append(news.hear)
+        self._bulletin.on_missed += [cache.clear, self._moving.wake]
+        news.tell = self._bulletin.tell
+        member.joined = self._joined
         self._member = member
         self._pool = pool
         self._parts = parts
@@ -180,9 +197,15 @@ class Cluster:
         await self._runs.aclose()
         await self._moving.aclose()
         await self._member.aclose()
+        await self._bulletin.aclose()
         await self._pool.aclose()
         await self.documents.aclose()
         await self._parts.close()
+
+    def _joined(self) -> None:
+        """Serving from cached routes begins: hear of changes, and answer barriers."""
+        self._bulletin.start()
+        self._moving.wake()
 
     async def __aenter__(self) -> Self:
         self._moving.wake()

@@ -65,7 +65,7 @@ class IndexAdmin:
         """
         check_index_name(name)
         check_count(dimension, "dimension", 1, MAX_DIMENSION)
-        check_count(shards, "shards", 1, MAX_SHARDS_AT_ONCE)
+        check_count(shards, "shards", 0, MAX_SHARDS_AT_ONCE)
         if metric not in list(Metric):
             raise InvalidArgument("metric", metric, "one of " + ", ".join(Metric))
         self._policy(policy)

@@ -13,6 +13,7 @@ from tenantry.control.mover.runner import MoveRunner
 from tenantry.control.mover.watch import LeaseWatch
 from tenantry.control.starting import check_options, check_target, new_move
 from tenantry.errors import Conflict, Locked, NotFound, TenantryError, Unavailable
+from tenantry.model.events import EpochPassed, RouteChanged
 from tenantry.model.leases import Copy, Lease
 from tenantry.model.moves import BEFORE_COMMIT, Move, Options, Phase, Wish
 
@@ -46,7 +47,7 @@ class MoveService:
         self._purged_at = -1e18
         self._closed = False
         context.news.unattended = self.wake
-        context.member.joined = self.wake
+        context.news.on_route.append(self._hear)
 
     # ------------------------------------------------------------------------------------- surfaces
 
@@ -75,7 +76,7 @@ class MoveService:
             except Conflict as error:
                 lost = error
                 continue
-            self._context.resolver.learn(index, tenant, placed.route, term)
+            self._context.resolver.changed(placed, term, moving=True)
             self._note(move)
             self.wake()
             return move
@@ -257,6 +258,7 @@ class MoveService:
             try:
                 if member.still(term):
                     await self._context.catalog.barriers.acknowledge(member.name, *key, epoch)
+                    self._context.news.tell(EpochPassed(*key, epoch))
                 else:
                     self._acknowledging.pop(key, None)  # under the new term the route is learnt again
             except Unavailable:
@@ -285,6 +287,10 @@ class MoveService:
             backend = await self._context.pool.backend(copy.index, copy.place.shard)
             await backend.drop(copy.place.namespace)
         await self._context.catalog.copies.forget(copy)
+
+    def _hear(self, changed: RouteChanged) -> None:
+        if changed.moving:
+            self.wake()
 
     def _note(self, move: Move) -> None:
         if move.phase not in BEFORE_COMMIT:

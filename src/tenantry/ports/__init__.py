@@ -18,7 +18,7 @@ from tenantry.ports.catalog import (
     TenantCatalog,
     WriteLog,
 )
-from tenantry.ports.others import Clock, Embedder, Faults, PlacementPolicy, RouteCache, Telemetry
+from tenantry.ports.others import Clock, Embedder, EventFeed, Faults, PlacementPolicy, RouteCache, Telemetry
 
 __all__ = [
     "BarrierCatalog",
@@ -26,6 +26,7 @@ __all__ = [
     "Clock",
     "CopyCatalog",
     "Embedder",
+    "EventFeed",
     "Faults",
     "Features",
     "Index",

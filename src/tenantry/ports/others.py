@@ -1,18 +1,13 @@
-"""The smaller seams: cache, placement, embedding, time, measurements, faults."""
+"""The smaller seams: cache, events, placement, embedding, time, measurements, faults."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from tenantry.model.records import (
-    Vector,
-)
-from tenantry.model.topology import (
-    ClusterView,
-    Route,
-    TenantSpec,
-)
+from tenantry.model.events import Event
+from tenantry.model.records import Vector
+from tenantry.model.topology import ClusterView, Route, TenantSpec
 
 
 class RouteCache(Protocol):
@@ -32,6 +27,20 @@ class RouteCache(Protocol):
 
     def __len__(self) -> int:
         """Number of cached routes."""
+
+
+class EventFeed(Protocol):
+    """Carries events between the processes of a fleet, to this one too. It may lose them, and may bring them twice."""
+
+    async def publish(self, event: Event) -> None:
+        """Tell all that follow. Raises Unavailable."""
+
+    async def follow(self, heard: Callable[[Event], None], missed: Callable[[], None]) -> None:
+        """Call ``heard`` with each event, until cancelled or the connection breaks; ``missed`` first, when it stands.
+        Raises Unavailable."""
+
+    async def aclose(self) -> None:
+        """Close connections; safe to call twice."""
 
 
 class PlacementPolicy(Protocol):

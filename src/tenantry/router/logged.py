@@ -63,7 +63,7 @@ class LoggedWriter:
                         return change
                     return known if known is not None else await self._outcome(key, seq)
             else:
-                await self._clock.sleep(pause)
+                await self._news.applied_elsewhere(key, pause)
                 pause = min(2 * pause, LOOK_MOST_S)
             found = await self._look(key, seq)
             if found is not None:

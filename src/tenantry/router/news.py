@@ -1,4 +1,4 @@
-"""What this process knows first hand of tenants on the move: how far their logs are applied, and new routes."""
+"""What this process knows of tenants on the move, first hand or told: how far logs are applied, and new routes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Callable, Mapping
 
 from tenantry.model.changes import Change, Resolved
+from tenantry.model.events import EpochPassed, Event, LogApplied, LogGrew, RouteChanged
 
 Key = tuple[str, str]
 #: Writers of one tenant that may wait for the log at once.
@@ -24,18 +25,46 @@ class News:
         self._appended: dict[Key, Callable[[int, Change], None]] = {}
         self._through: dict[Key, int] = {}
         self._number = itertools.count()
+        self._grew: dict[Key, Callable[[], None]] = {}
+        self._applied: dict[Key, asyncio.Event] = {}
+        #: Set whenever a router elsewhere has let go of older routes of some tenant.
+        self.passed = asyncio.Event()
         #: Called when a tenant turns out to be on the move and nobody here applies its log.
         self.unattended: Callable[[], None] = lambda: None
+        #: Tells the other processes, if there are any.
+        self.tell: Callable[[Event], None] = lambda event: None
+        #: Called with each change of a route that another process tells of.
+        self.on_route: list[Callable[[RouteChanged], None]] = []
+
+    def hear(self, event: Event) -> None:
+        """Take note of what another process tells."""
+        key = (event.index, event.tenant)
+        match event:
+            case RouteChanged():
+                for listener in self.on_route:
+                    listener(event)
+                self.route_changed(key)
+            case EpochPassed():
+                self.passed.set()
+            case LogGrew():
+                self._grew.get(key, _nothing)()
+            case LogApplied():
+                waiting = self._applied.pop(key, None)
+                if waiting is not None:
+                    waiting.set()
 
     # ------------------------------------------------------------------------------ for the applier
 
-    def attend(self, key: Key, appended: Callable[[int, Change], None]) -> None:
-        """The tenant's log is applied here from now on; ``appended`` is called with each new entry."""
+    def attend(self, key: Key, appended: Callable[[int, Change], None], grew: Callable[[], None]) -> None:
+        """The tenant's log is applied here from now on; ``appended`` is called with each entry that was appended here,
+        ``grew`` when some were elsewhere."""
         self._appended[key] = appended
+        self._grew[key] = grew
 
     def leave(self, key: Key) -> None:
         """It does not any more; those who wait are to look elsewhere."""
         self._appended.pop(key, None)
+        self._grew.pop(key, None)
         self._through.pop(key, None)
         for _, _, future in self._waiting.pop(key, ()):
             future.cancel()
@@ -63,6 +92,7 @@ class News:
         """An entry was appended here."""
         take = self._appended.get(key)
         if take is None:
+            self.tell(LogGrew(*key))
             self.unattended()
         else:
             take(seq, change)
@@ -81,6 +111,15 @@ class News:
             heapq.heappush(self._waiting.setdefault(key, []), (seq, next(self._number), future))
         return future
 
+    async def applied_elsewhere(self, key: Key, limit_s: float) -> None:
+        """Wait until a process elsewhere tells that it has applied more of the log, for that long at most."""
+        waiting = self._applied.setdefault(key, asyncio.Event())
+        try:
+            async with asyncio.timeout(limit_s):
+                await waiting.wait()
+        except TimeoutError:
+            return
+
     def route_changed(self, key: Key) -> None:
         """The tenant has a new route."""
         event = self._changed.pop(key, None)
@@ -90,3 +129,7 @@ class News:
     def route_change(self, key: Key) -> asyncio.Event:
         """Set at the tenant's next change of route that this process makes or hears of."""
         return self._changed.setdefault(key, asyncio.Event())
+
+
+def _nothing() -> None:
+    return

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from tenantry.errors import AlreadyExists, CapacityExceeded, Conflict, NotFound, Refused
+from tenantry.model.events import RouteChanged
 from tenantry.model.limits import Limits, check_tenant_name
 from tenantry.model.topology import (
     Claim,
@@ -52,6 +53,7 @@ class Resolver:
         self._clock = clock
         self._telemetry = telemetry
         self._creating: dict[tuple[str, str], asyncio.Task[Route]] = {}
+        news.on_route.append(self._hear)
 
     def cached(self, index: str, tenant: str) -> Route | None:
         """The route if it is in the cache and usable, without waiting for anything."""
@@ -66,6 +68,17 @@ class Resolver:
         if term == self._member.term:
             self._cache.put(index, tenant, route)
             self._news.route_changed((index, tenant))
+
+    def changed(self, tenant: Tenant, term: int, *, moving: bool = False) -> None:
+        """As `learn`, of a route that this process has just changed: the others are told."""
+        self.learn(tenant.index, tenant.name, tenant.route, term)
+        self._news.tell(RouteChanged(tenant.index, tenant.name, tenant.route.epoch, moving))
+
+    def _hear(self, told: RouteChanged) -> None:
+        """Another process has changed a route: the one that is cached here is old, unless it came after that."""
+        route = self._cache.get(told.index, told.tenant)
+        if route is not None and route.epoch < told.epoch:
+            self._cache.forget(told.index, told.tenant)
 
     async def route(self, index: str, tenant: str) -> Route:
         """The usable route of an existing tenant.
@@ -177,7 +190,7 @@ class Resolver:
             except Conflict:
                 tenant = await self._catalog.tenants.get(tenant.index, tenant.name)
                 continue
-            self.learn(tenant.index, tenant.name, changed.route, term)
+            self.changed(changed, term)
             return changed
         raise Conflict(f"tenant {tenant.name!r} kept changing; repeat the command")
 

@@ -55,7 +55,6 @@ class MemoryBackend:
 
     async def probe(self) -> Features:
         """It is there."""
-        await self.enter("probe")
         return self.features
 
     async def create(self, namespace: str) -> None:

@@ -89,7 +89,15 @@ class PostgresServer:
 
     def restart(self) -> None:
         """Cut every connection off, as a crash does, and come back on the same port with the same data."""
+        self.stop_for_a_while()
+        self.come_back()
+
+    def stop_for_a_while(self) -> None:
+        """Cut every connection off, as a crash does; `come_back` ends it."""
         self._run("pg_ctl", "stop", "--mode=immediate", "--wait", f"--timeout={STOP_S}", f"--pgdata={self._data}")
+
+    def come_back(self) -> None:
+        """On the same port, with the same data."""
         self._ctl_start(self.port)
 
     def url(self, database: str = "postgres") -> str:

@@ -123,7 +123,7 @@ async def test_a_lease_of_a_move_is_lost_when_another_has_claimed_it(fleet):
 async def test_writers_are_told_in_order_and_with_what_their_change_came_to():
     news = News()
     taken = []
-    news.attend(KEY, lambda seq, change: taken.append(seq))
+    news.attend(KEY, lambda seq, change: taken.append(seq), grew=lambda: None)
     first, second, third = (news.wait(KEY, seq) for seq in (1, 2, 3))
     news.appended(KEY, 1, put([]))
     news.acknowledge(KEY, 2, {2: Nothing("no")})

@@ -25,6 +25,7 @@ from tenantry.model.changes import (
     Touched,
     patched,
 )
+from tenantry.model.events import LogApplied
 from tenantry.model.filters import matches
 from tenantry.model.moves import BOTH_SIDES, Phase, sides
 from tenantry.model.records import ByFilter, Everything, Record
@@ -97,7 +98,7 @@ class Applier:
 
     async def run(self) -> None:
         """Apply until cancelled, after `prepare`. Raises LeaseLostError when the lease is lost."""
-        self._context.news.attend(self._key, self._take)
+        self._context.news.attend(self._key, self._take, self._appended.set)
         try:
             self._acknowledge()
             loops = [
@@ -252,6 +253,7 @@ class Applier:
         """Routers elsewhere learn from the catalog how far the log is applied."""
         if not self._context.member.sole:
             await self._ledger.save()
+            self._context.news.tell(LogApplied(*self._key, self._ledger.move.acknowledged()))
 
     async def _lead_direct(self, side: Side, entries: list[LogEntry]) -> None:
         """As the router itself would have done it, since other routers still do."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from tenantry.control.mover.context import Context
 from tenantry.control.mover.watch import LeaseWatch
 from tenantry.model.topology import Tenant
@@ -26,7 +28,12 @@ class Barrier:
         if context.member.sole:
             return
         while await self._waiting(tenant, epoch):
-            await context.clock.sleep(context.moving.poll_s / 4)
+            context.news.passed.clear()
+            try:
+                async with asyncio.timeout(context.moving.poll_s / 4):
+                    await context.news.passed.wait()
+            except TimeoutError:
+                continue
 
     async def _waiting(self, tenant: Tenant, epoch: int) -> bool:
         """Whether some router has neither acknowledged the epoch nor been expelled."""

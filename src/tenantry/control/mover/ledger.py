@@ -69,7 +69,7 @@ class Ledger:
             # Marks may have grown meanwhile; nothing else of the move changes beside us but the wish.
             self.note(phase=phase, started=started, wish=saved.wish, **changes)
             self._saved = wanted
-            self._context.resolver.learn(tenant.index, tenant.name, tenant.route, term)
+            self._context.resolver.changed(tenant, term, moving=True)
         self.changed.set()
         return tenant
 

@@ -1,0 +1,1 @@
+"""Feeds of events between the processes of a fleet."""
