@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 
 import msgspec
-from scenario import CALL_S, Course, Settings
+from courses import Settings
+from scenario import CALL_S, Course
 
 from tenantry.testing.eventual_backend import EventualBackend, Temper
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
-from dataclasses import dataclass, field
+from pathlib import Path
 
 from tenantry.caches.memory import MemoryRouteCache
 from tenantry.cluster import Cluster, Parts
@@ -24,7 +24,7 @@ from tenantry.errors import (
     Unavailable,
 )
 from tenantry.model.limits import Limits
-from tenantry.model.moves import Options, Phase, Wish
+from tenantry.model.moves import Options, Wish
 from tenantry.placement import policy
 from tenantry.telemetry.silent import SilentTelemetry
 from tenantry.testing.history import ABSENT, History, Read
@@ -32,6 +32,10 @@ from tenantry.testing.memory_backend import MemoryBackend
 from tenantry.testing.memory_catalog import MemoryCatalog
 from tenantry.testing.virtual_loop import VirtualClock, run_virtual
 from tenantry.testing.world import CALM, KilledError, Process, ProcessClock, SuspendedError, Weather, World
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from courses import Directed, Settings, directed_for, settings_for
 
 PROCESSES = 3
 SHARDS = 3
@@ -45,50 +49,6 @@ REQUEST_S = 0.5
 #: Routers of the simulation give requests no time limit of their own: a suspended process must find the answer first.
 NO_LIMIT_S = 10_000.0
 GROUPS = 3
-POINTS = (
-    "apply.read",
-    "apply.led",
-    "apply.acknowledged",
-    "apply.followed",
-    "capture.barrier",
-    "copy.page-read",
-    "copy.page-written",
-    "verify.round",
-    "flip.drained",
-    "back.drained",
-    "close.drained",
-    "clean.dropped",
-    *(f"{phase}.left" for phase in Phase if phase.value not in ("done", "cancelled", "rolled-back", "failed")),
-)
-
-
-@dataclass
-class Settings:
-    """What a course of events consists of."""
-
-    seed: int
-    visible_s: float = 0.0
-    lost_share: float = 0.0
-    rounds_s: float = 2.5
-    clients: int = 3
-    kills: int = 1
-    suspensions: int = 1
-    #: Suspensions in the moment when a router has asked for a moving tenant's route, in order to write to it.
-    ambushes: int = 0
-    wishes: bool = True
-    #: Routes that a router keeps in its cache; with few it often asks the catalog.
-    routes: int = 1_000
-
-
-@dataclass
-class Directed:
-    """Something that happens to a process when it reaches a fault point for the n-th time."""
-
-    point: str
-    number: int
-    what: str
-    seconds: float
-    reached: int = field(default=0)
 
 
 class Hook:
@@ -440,32 +400,6 @@ class Course:
             self.problems.append(f"requests that are never answered: {late}")
         await self.end()
         return self.problems + self.history.violations()
-
-
-def directed_for(seed: int) -> Directed | None:
-    """Two of three courses have a fault at a named point."""
-    if seed % 3 == 0:
-        return None
-    chance = random.Random(f"directed/{seed}")
-    return Directed(
-        point=POINTS[seed % len(POINTS)],
-        number=chance.choice([1, 1, 2, 3]),
-        what=chance.choice(["kill", "suspend", "fail", "delay"]),
-        seconds=chance.choice([0.3, 1.3, 2.5]),
-    )
-
-
-def settings_for(seed: int) -> Settings:
-    """Every kind of course in turn."""
-    chance = random.Random(f"settings/{seed}")
-    return Settings(
-        seed=seed,
-        lost_share=chance.choice([0.0, 0.0, 0.02]),
-        kills=chance.choice([0, 1, 1, 2]),
-        suspensions=chance.choice([0, 1, 1, 2]),
-        wishes=chance.random() < 0.6,
-        routes=chance.choice([1, 1_000]),
-    )
 
 
 class Outcome(list):
