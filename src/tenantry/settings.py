@@ -22,6 +22,16 @@ class Settings(BaseSettings):
     catalog_url: SecretStr | None = Field(
         default=None, description="Catalog database, postgresql://user:password@host/name; default: SQLite in `data`."
     )
+    redis_url: SecretStr | None = Field(
+        default=None,
+        description="Redis for events between the gateways of a fleet, redis://user:password@host:6379/0; default: "
+        "PostgreSQL's LISTEN and NOTIFY alone.",
+    )
+    redis_prefix: str = Field(
+        default="tenantry",
+        pattern=r"^[A-Za-z0-9_.:-]{1,64}$",
+        description="Begins the names of channels in Redis; clusters that share a server differ in it.",
+    )
     default_backend: str = Field(default="embedded", description="Backend of shards that name none.")
     host: str = Field(default="127.0.0.1", description="Address that the gateway binds.")
     port: int = Field(default=8080, ge=0, le=65_535, description="Port of the gateway; 0 takes a free one.")

@@ -177,9 +177,19 @@ def feeds_of(settings: Settings) -> list[EventFeed]:
     """What carries events between the processes of a fleet; none where a process has its cluster to itself."""
     if settings.catalog_url is None:
         return []
+    feeds: list[EventFeed] = []
     url = settings.catalog_url.get_secret_value()
-    module = import_module("tenantry.feeds.postgres")
-    return [module.PostgresFeed(url)] if url.startswith("postgres") else []
+    if url.startswith("postgres"):
+        feeds.append(import_module("tenantry.feeds.postgres").PostgresFeed(url))
+    if settings.redis_url is not None:
+        try:
+            module = import_module("tenantry.feeds.redis")
+        except ModuleNotFoundError as error:
+            raise Unsupported(
+                "TENANTRY_REDIS_URL needs redis, which is not installed: pip install 'tenantry[redis]'"
+            ) from error
+        feeds.append(module.RedisFeed(settings.redis_url.get_secret_value(), settings.redis_prefix))
+    return feeds
 
 
 async def _open(settings: Settings, telemetry: Telemetry | None) -> Cluster:

@@ -180,7 +180,7 @@ def test_init_may_be_repeated_but_not_with_another_shape(run, data):
     ("options", "said"),
     [
         (("--dimension", "0"), "dimension"),
-        (("--dimension", "3", "--shards", "0"), "shards"),
+        (("--dimension", "3", "--shards", "-1"), "shards"),
         (("--dimension", "3", "--metric", "manhattan"), "metric"),
         (("--dimension", "3", "--embedder", "magic"), "embedder"),
     ],

@@ -1,5 +1,6 @@
-"""Three gateway processes over a real PostgreSQL, with shards in another one: moves under load while gateways are
-killed and suspended and the catalog is cut off. Nothing acknowledged is lost, nothing deleted comes back."""
+"""Three gateway processes over a real PostgreSQL and a real Redis, with shards in another PostgreSQL: moves under load
+while gateways are killed and suspended, the catalog is cut off, Redis comes and goes. Nothing acknowledged is lost,
+nothing deleted comes back."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ import httpx
 import pytest
 
 from tenantry.settings import Settings
+from tenantry.testing.redis_server import RedisServer
 from tenantry.testing.servers import PostgresServer
 from tenantry.wiring import init_cluster
 
@@ -39,8 +41,8 @@ class Fleet:
     may see any from the last acknowledged to the last begun.
     """
 
-    def __init__(self, folder: Path, catalog: str, vectors: str) -> None:
-        self.folder, self.catalog, self.vectors = folder, catalog, vectors
+    def __init__(self, folder: Path, catalog: str, vectors: str, redis: RedisServer) -> None:
+        self.folder, self.catalog, self.vectors, self.redis = folder, catalog, vectors, redis
         self.gateways: list[GatewayProcess | None] = [None] * GATEWAYS
         self.clients: list[httpx.AsyncClient | None] = [None] * GATEWAYS
         self.chance = random.Random(7)
@@ -57,6 +59,7 @@ class Fleet:
             "TENANTRY_LEASE_S": str(LEASE_S),
             "TENANTRY_REQUEST_TIMEOUT_S": "5",
             "TENANTRY_MOVE_CALL_TIMEOUT_S": "2",
+            "TENANTRY_REDIS_URL": self.redis.url,
             "VECTORS_URL": self.vectors,
         }
         folder = self.folder / f"gateway-{number}"
@@ -126,9 +129,18 @@ def servers() -> Iterator[tuple[PostgresServer, PostgresServer]]:
         yield catalog, vectors
 
 
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    with RedisServer.start() as redis:
+        yield redis
+
+
 @pytest.fixture
 async def fleet(
-    tmp_path: Path, servers: tuple[PostgresServer, PostgresServer], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    servers: tuple[PostgresServer, PostgresServer],
+    redis: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Fleet]:
     catalog, vectors = (server.create_database() for server in servers)
     monkeypatch.setenv("VECTORS_URL", vectors)
@@ -137,7 +149,7 @@ async def fleet(
     ) as cluster:
         for shard in SHARDS:
             await cluster.shards.add(shard, backend="pgvector", options={"url_env": "VECTORS_URL"})
-    fleet = Fleet(tmp_path, catalog, vectors)
+    fleet = Fleet(tmp_path, catalog, vectors, redis)
     try:
         for number in range(GATEWAYS):
             await asyncio.to_thread(fleet.start, number)
@@ -295,3 +307,20 @@ async def test_the_catalog_is_cut_off_for_a_while(fleet: Fleet, servers: tuple[P
 
     await loaded(fleet, trouble, 3.0)
     await settle_and_check(fleet)
+
+
+async def test_redis_comes_and_goes(fleet: Fleet) -> None:
+    """Killed, away for a while, and back without anything that it knew: everything works, and says so."""
+
+    async def trouble() -> None:
+        for away_s in (0.0, 2.0):
+            fleet.redis.kill()
+            await asyncio.sleep(away_s)
+            await asyncio.to_thread(fleet.redis.come_back)
+            await asyncio.sleep(1.0)
+
+    await loaded(fleet, trouble, 1.0)
+    await settle_and_check(fleet)
+    gateway = fleet.gateways[0]
+    assert gateway is not None
+    assert "changes elsewhere are found out later" in gateway.errors()

@@ -41,7 +41,7 @@ async def test_init_never_changes_an_existing_cluster(tmp_path):
         assert len(await cluster.shards.list()) == 1
 
 
-@pytest.mark.parametrize("bad", [{"dimension": 0}, {"metric": "x"}, {"shards": 0}, {"policy": "dice"}])
+@pytest.mark.parametrize("bad", [{"dimension": 0}, {"metric": "x"}, {"shards": -1}, {"policy": "dice"}])
 async def test_a_bad_init_leaves_no_index(tmp_path, bad):
     with pytest.raises(InvalidArgument):
         await init_cluster(tmp_path, **{"dimension": 3, **bad})

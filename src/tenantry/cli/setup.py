@@ -106,7 +106,8 @@ async def _init(settings: Settings, asked: dict[str, Any], out: Output) -> None:
         return
     out.show(document, f"made a cluster in {settings.data}: {what}")
     if not out.as_json:
-        out.say(f"next: `tenantry tenant create acme{_at(settings)}`, or `tenantry serve{_at(settings)}`")
+        first = "tenant create acme" if names else "shard add NAME"
+        out.say(f"next: `tenantry {first}{_at(settings)}`, or `tenantry serve{_at(settings)}`")
 
 
 def _refuse_difference(data: Path, present: dict[str, Any], given: dict[str, Any]) -> None:

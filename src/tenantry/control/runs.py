@@ -151,7 +151,7 @@ class Runs:
         return True
 
     async def _follow(self, step: Step) -> None:
-        """Until the move is committed, or has ended otherwise."""
+        """Until the move is committed (without a soak: done), or has ended otherwise."""
         async for move in self._service.watch(step.move or ""):
             self._note(step, move)
             if step.state is not StepState.MOVING:
@@ -162,6 +162,12 @@ class Runs:
         if move.phase in (Phase.CANCELLED, Phase.FAILED, Phase.ROLLED_BACK):
             step.state = StepState.FAILED
             step.error = move.error or f"it was {move.phase}"
-        elif move.phase not in BEFORE_COMMIT and move.outcome in (None, Phase.DONE):
+        elif _is_through(move):
             step.state = StepState.MOVED
         self._tell()
+
+
+def _is_through(move: Move) -> bool:
+    """Whether nothing of it is left to wait for. A soak may be long; without one the end follows the commit at once."""
+    committed = move.phase not in BEFORE_COMMIT and move.outcome in (None, Phase.DONE)
+    return committed and (move.ended or move.options.soak_s > 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -10,6 +11,8 @@ from contextlib import suppress
 from tenantry.errors import TenantryError
 from tenantry.model.events import Event
 from tenantry.ports import Clock, EventFeed
+
+log = logging.getLogger(__name__)
 
 #: Events that wait to be told; past that the oldest are dropped.
 MOST_WAITING = 10_000
@@ -70,8 +73,11 @@ class Bulletin:
         pause = AGAIN_S
         while True:
             began = self._clock.monotonic()
-            with suppress(TenantryError):
+            try:
                 await feed.follow(self._heard, self._missed)
+            except TenantryError as error:
+                if pause == AGAIN_S:  # once for each time that it is away
+                    log.warning("changes elsewhere are found out later: %s", error)
             if self._clock.monotonic() - began > AGAIN_MOST_S:
                 pause = AGAIN_S
             await self._clock.sleep(pause)

@@ -148,7 +148,7 @@ class PostgresServer:
     def _launch(self) -> None:
         for left in reversed(range(_TRIES)):
             try:
-                self._ctl_start(_free_port())
+                self._ctl_start(free_port())
                 break
             except RuntimeError:  # another process may have taken the port meanwhile
                 if not left:
@@ -246,7 +246,8 @@ def _copied(installed: Path, folder: Path) -> Path:
     return copy / package.name / installed.name
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody has at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

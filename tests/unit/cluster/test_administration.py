@@ -26,7 +26,7 @@ async def test_indexes_have_shards_and_tenants_of_their_own(lab):
         {"dimension": 20_001},
         {"metric": "manhattan"},
         {"policy": "dice"},
-        {"shards": 0},
+        {"shards": -1},
         {"embedder": "x"},
     ],
 )

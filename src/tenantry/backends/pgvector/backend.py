@@ -91,24 +91,20 @@ class PgvectorBackend:
             ).format(table, self._named("records"), sql.Literal(namespace), sql.Literal(namespace))
         else:
             make = sql.SQL("CREATE TABLE IF NOT EXISTS {} ({}, PRIMARY KEY (id))").format(table, self._columns())
-        async with self.connections.use() as connection, connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [self.schema])
-            await connection.execute(
-                sql.SQL("INSERT INTO {} (name) VALUES (%s) ON CONFLICT DO NOTHING").format(self._named("namespaces")),
-                [namespace],
-            )
-            await connection.execute(make)
+        note = sql.SQL("INSERT INTO {} (name) VALUES ({}) ON CONFLICT DO NOTHING").format(
+            self._named("namespaces"), sql.Literal(namespace)
+        )
+        await self._define(note, make)
 
     async def drop(self, namespace: str) -> None:
         """Row and table, in one transaction."""
         await self.ready()
-        async with self.connections.use() as connection, connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [self.schema])
-            await connection.execute(
-                sql.SQL("DELETE FROM {} WHERE name = %s").format(self._named("namespaces")), [namespace]
-            )
-            await connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(self.table(namespace)))
-        self.indexer.forget(namespace)
+        await self.indexer.give_up(namespace)
+        name = sql.Literal(namespace)
+        await self._define(
+            sql.SQL("DELETE FROM {} WHERE name = {}").format(self._named("namespaces"), name),
+            sql.SQL("DROP TABLE IF EXISTS {}").format(self.table(namespace)),
+        )
 
     def index(self, namespace: str) -> PgvectorIndex:
         """A handle."""
@@ -161,6 +157,22 @@ class PgvectorBackend:
                 ).format(self._named("records"), self._columns())
             )
         await self.connections.open([statement.as_string() for statement in statements])
+
+    async def _define(self, *statements: sql.Composed) -> None:
+        """Run statements in one transaction, one such transaction at a time; again when an index that another process
+        builds got in the way."""
+        async with self.connections.use() as connection:
+            for left in reversed(range(TRIES)):
+                try:
+                    async with connection.transaction():
+                        await connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", [self.schema])
+                        for statement in statements:
+                            await connection.execute(statement)
+                except CONFLICTS:
+                    if not left:
+                        raise
+                else:
+                    return
 
     def table(self, namespace: str) -> sql.Identifier:
         """The table of a namespace."""

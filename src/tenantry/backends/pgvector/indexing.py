@@ -77,8 +77,12 @@ class Indexer:
             self._known[namespace] = (now, known)
         return known
 
-    def forget(self, namespace: str) -> None:
-        """The namespace is gone."""
+    async def give_up(self, namespace: str) -> None:
+        """The namespace is about to go."""
+        task = self._tasks.get(namespace)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
         self._written.pop(namespace, None)
         self._known.pop(namespace, None)
 
