@@ -28,8 +28,8 @@ def run(context: Context) -> Report:
             asyncio.run(_spread(context, report, name, postgres, redis_url))
     report.notes.append(
         "A tenant is suspended or resumed through one gateway; each of the others has its route cached and is looked "
-        f"at every {LOOK_S * 1000:g} ms until that is gone. The time is that of the slowest of the three, from before the "
-        "call that commits. All gateways run in one process, on one event loop; PostgreSQL and Redis in their own."
+        f"at every {LOOK_S * 1000:g} ms until that is gone. The time is that of the slowest of the three, from before "
+        "the call that commits. All gateways run in one process, on one event loop; PostgreSQL and Redis in their own."
     )
     return report
 
