@@ -62,6 +62,8 @@ soak: setup  ## Longer proofs: wider searches (6 GiB) and COURSES=10000 simulate
 lock: setup  ## Resolve the lock files anew (needs uv on the PATH)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --group build --group test \
 	  --group lint --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
+	uv pip compile pyproject.toml --universal --python-version 3.11 --extra postgres --extra pgvector --extra redis \
+	  --extra openai -c requirements.lock --generate-hashes --no-emit-index-url --no-header --quiet -o deploy/requirements.lock
 	for lock in tests/sdk/pinecone3 tests/sdk/pinecone7 bench/peers; do uv pip compile $$lock.in --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --quiet -o $$lock.lock || exit 1; done
 

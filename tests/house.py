@@ -55,8 +55,9 @@ def settings_reference() -> str:
             "# Settings",
             "",
             "Each setting comes from, in this order: an argument (of `open_cluster`, or an option of a command), the",
-            "environment variable of its name, a `.env` file in the working folder, its default. Secrets are read",
-            "from the environment only and are never printed or logged.",
+            "environment variable of its name, a `.env` file in the working folder, a file of its name in lower case",
+            "(`tenantry_catalog_url`) in the folder that `TENANTRY_SECRETS_DIR` names, its default. Secrets are never",
+            "printed or logged. `deploy/tenantry.env` lists all of them, ready to be filled in.",
             "",
             "| variable | default | meaning |",
             "|---|---|---|",
@@ -66,11 +67,26 @@ def settings_reference() -> str:
     )
 
 
+def settings_file() -> str:
+    """A file of all settings, none of them set."""
+    from tenantry.settings import Settings
+
+    lines = ["# Every setting of Tenantry with its default; take away the # of what is to be different."]
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else field.default
+        lines += ["", f"# {field.description}", f"#TENANTRY_{name.upper()}={default}"]
+    return "\n".join(lines) + "\n"
+
+
+#: Files that are made from the settings.
+MADE = {"docs/reference/settings.md": settings_reference, "deploy/tenantry.env": settings_file}
+
+
 def stale_settings_reference() -> Iterator[str]:
-    """A settings page that differs from what the settings say."""
-    page = ROOT / "docs" / "reference" / "settings.md"
-    if not page.is_file() or page.read_text() != settings_reference():
-        yield "docs/reference/settings.md is stale: run `.venv/bin/python tests/house.py --write`"
+    """A file that differs from what the settings say."""
+    for path, make in MADE.items():
+        if not (ROOT / path).is_file() or (ROOT / path).read_text() != make():
+            yield f"{path} is stale: run `.venv/bin/python tests/house.py --write`"
 
 
 def undocumented_errors() -> Iterator[str]:
@@ -119,7 +135,8 @@ def dead_links() -> Iterator[str]:
 def main() -> int:
     """Print every breach; 1 if there is one."""
     if sys.argv[1:] == ["--write"]:
-        (ROOT / "docs" / "reference" / "settings.md").write_text(settings_reference())
+        for path, make in MADE.items():
+            (ROOT / path).write_text(make())
     breaches = [
         breach
         for rule in (

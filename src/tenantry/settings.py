@@ -1,16 +1,19 @@
-"""Every setting, with its default, from arguments, then environment (``TENANTRY_...``), then a ``.env`` file."""
+"""Every setting, with its default: from arguments, environment (``TENANTRY_...``), a ``.env`` file, secret files."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
 from tenantry.control.mover.context import MovingLimits
 from tenantry.model.limits import Limits
 
 CATALOG_FILE = "catalog.db"
+#: Names a folder of files, such as those that Docker and Kubernetes mount for secrets.
+SECRETS_VARIABLE = "TENANTRY_SECRETS_DIR"
 
 
 class Settings(BaseSettings):
@@ -66,6 +69,19 @@ class Settings(BaseSettings):
     move_log_mb: int = Field(
         default=256, ge=1, description="Most MiB of writes that a move keeps; then it is given up."
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, environment, ``.env``; then a folder of files, one for each secret (``tenantry_catalog_url``)."""
+        folder = os.environ.get(SECRETS_VARIABLE) or None
+        return init_settings, env_settings, dotenv_settings, SecretsSettingsSource(settings_cls, secrets_dir=folder)
 
     def moving(self) -> MovingLimits:
         """The bounds of moves among the settings."""

@@ -172,8 +172,9 @@ def test_closing_from_another_thread_ends_a_call_that_waits(folder):
 
 
 INTERRUPTED = """
-    import asyncio, sys, tenantry
+    import asyncio, signal, sys, tenantry
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born deaf to it
     with tenantry.connect(sys.argv[1]) as cluster:
         async def forever():
             print("waiting", flush=True)

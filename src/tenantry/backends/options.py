@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -32,6 +33,17 @@ def secret(option: str, variable: str) -> str:
     value = os.environ.get(variable, "")
     if not value:
         raise InvalidArgument(f"options.{option}", variable, "the name of an environment variable that is set")
+    return value
+
+
+def secret_file(option: str, path: str) -> str:
+    """What a file that an option names holds, without space around it. Raises InvalidArgument when it is not there."""
+    try:
+        value = Path(path).read_text().strip()
+    except OSError as error:
+        raise InvalidArgument(f"options.{option}", path, f"a file that can be read ({error.strerror})") from None
+    if not value:
+        raise InvalidArgument(f"options.{option}", path, "a file that is not empty")
     return value
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tenantry.backends.options import secret
+from tenantry.backends.options import secret, secret_file
 from tenantry.errors import InvalidArgument
 
 _SCHEMA = re.compile(r"^[a-z_][a-z0-9_]{0,62}$")
@@ -21,6 +21,7 @@ class PgvectorOptions(msgspec.Struct, frozen=True):
         url: ``postgresql://user@host:port/database``, without a password: libpq takes that from ``PGPASSWORD``,
             ``PGPASSFILE`` or ``~/.pgpass``.
         url_env: name of an environment variable that holds the URL, with its password; in place of ``url``.
+        url_file: a file that holds it, likewise.
         schema: where the shard's tables are; default: ``tenantry_INDEX_SHARD``.
         layout: ``tables`` (a table for each namespace) or ``partitions`` (of one table of the shard).
         connections: most connections of this process.
@@ -31,6 +32,7 @@ class PgvectorOptions(msgspec.Struct, frozen=True):
 
     url: str = ""
     url_env: str = ""
+    url_file: str = ""
     schema: str = ""
     layout: Literal["tables", "partitions"] = "tables"
     connections: Annotated[int, msgspec.Meta(ge=2, le=200)] = 8
@@ -40,10 +42,12 @@ class PgvectorOptions(msgspec.Struct, frozen=True):
 
     def connection_url(self) -> str:
         """Where to connect to. Raises InvalidArgument."""
-        if bool(self.url) == bool(self.url_env):
-            raise InvalidArgument("options.url", self.url, "either url (without a password) or url_env")
+        if sum(map(bool, (self.url, self.url_env, self.url_file))) != 1:
+            raise InvalidArgument("options.url", self.url, "one of url (without a password), url_env and url_file")
         if self.url_env:
             return secret("url_env", self.url_env)
+        if self.url_file:
+            return secret_file("url_file", self.url_file)
         try:
             parts = urlsplit(self.url)
         except ValueError:
@@ -51,7 +55,9 @@ class PgvectorOptions(msgspec.Struct, frozen=True):
         if parts.scheme not in ("postgresql", "postgres"):
             raise InvalidArgument("options.url", parts.scheme, "postgresql://user@host:port/database")
         if parts.password:
-            raise InvalidArgument("options.url", "one with a password", "PGPASSWORD, PGPASSFILE or the option url_env")
+            raise InvalidArgument(
+                "options.url", "one with a password", "PGPASSWORD, PGPASSFILE, or the option url_env or url_file"
+            )
         return self.url
 
     def schema_of(self, index: str, shard: str) -> str:
