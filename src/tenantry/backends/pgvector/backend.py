@@ -279,7 +279,7 @@ class PgvectorIndex:
         metric = self._backend.metric
         where, values = ("true", []) if query.filter is None else where_of(query.filter)
         wanted = [sql.SQL("vector")] * query.include_values + [sql.SQL("metadata")] * query.include_metadata
-        statement = sql.SQL("SELECT id, (vector {} %b){} AS distance{} FROM {} WHERE {} ORDER BY distance, id LIMIT %s")
+        statement = sql.SQL("SELECT id, (vector {} %b){} AS distance{} FROM {} WHERE {} ORDER BY distance, id LIMIT {}")
         rows = await self._rows(
             statement.format(
                 sql.SQL(OPERATORS[metric]),
@@ -287,8 +287,9 @@ class PgvectorIndex:
                 sql.SQL("").join(sql.SQL(", {}").format(column) for column in wanted),
                 self._table,
                 sql.SQL(where),  # made of our own words and %s
+                sql.Literal(query.top_k),
             ),
-            [query.vector, *values, query.top_k],
+            [query.vector, *values],
         )
         return [
             Hit(
