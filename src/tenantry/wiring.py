@@ -26,6 +26,8 @@ SHARDS_FOLDER = "shards"
 EMBEDDED = "embedded"
 #: Other kinds to their classes; one whose packages are missing has an extra of its name (``tenantry[pgvector]``).
 BACKENDS = {
+    "chroma": "tenantry.backends.chroma:ChromaBackend",
+    "milvus": "tenantry.backends.milvus:MilvusBackend",
     "pgvector": "tenantry.backends.pgvector:PgvectorBackend",
     "testing": "tenantry.testing.eventual_backend:EventualBackend",
 }

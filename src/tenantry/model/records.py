@@ -133,6 +133,16 @@ class NamespaceStats(msgspec.Struct, frozen=True):
     bytes: int = 0
 
 
+#: How far apart values may be, in lengths of the vector, that have been through a backend without ``exact_values``.
+CLOSE = 1e-6
+
+
+def close(one: Vector, other: Vector) -> bool:
+    """Whether two vectors are the same but for what is lost when one is kept at length 1 (`CLOSE`)."""
+    wide = one.astype(np.float64)
+    return bool(np.linalg.norm(wide - other) <= CLOSE * np.linalg.norm(wide))
+
+
 def as_vector(values: Any) -> Vector:
     """The values as a contiguous float32 array; does not copy one that is so already."""
     return np.ascontiguousarray(values, dtype=np.float32)

@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
-from tenantry.backends.options import options_of
+from tenantry.backends.common.options import options_of
 from tenantry.clock import SystemClock
 from tenantry.errors import NotFound, RateLimited, Unavailable
 from tenantry.model.changes import patched

@@ -6,14 +6,13 @@ import atexit
 import importlib.util
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 from typing import Self
 
-from tenantry.testing.servers import ServerMissing, free_port
+from tenantry.testing.servers import ServerMissing, free_port, listens
 
 START_S = 10
 STOP_S = 10
@@ -80,12 +79,9 @@ class RedisServer:
             )
         until = time.monotonic() + START_S
         while time.monotonic() < until and self._process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            except OSError:
-                time.sleep(0.02)  # noqa: TID251  # nothing says when it listens
-            else:
+            if listens(self.port):
                 return
+            time.sleep(0.02)  # noqa: TID251  # nothing says when it listens
         raise RuntimeError(f"Redis did not start:\n{log.read_text(errors='replace')[-2000:]}")
 
     def stop(self) -> None:

@@ -15,7 +15,7 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
-from tenantry.backends.options import options_of
+from tenantry.backends.common.options import options_of
 from tenantry.backends.pgvector.connections import Connections
 from tenantry.backends.pgvector.errors import translated
 from tenantry.backends.pgvector.filters import where_of

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tenantry.backends.options import secret, secret_file
+from tenantry.backends.common.options import secret, secret_file
 from tenantry.errors import InvalidArgument
 
 _SCHEMA = re.compile(r"^[a-z_][a-z0-9_]{0,62}$")

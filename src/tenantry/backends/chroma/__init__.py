@@ -1,0 +1,6 @@
+"""Shards on a Chroma server: a collection for each namespace."""
+
+from tenantry.backends.chroma.backend import ChromaBackend
+from tenantry.backends.chroma.options import ChromaOptions
+
+__all__ = ["ChromaBackend", "ChromaOptions"]
