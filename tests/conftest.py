@@ -13,7 +13,6 @@ pytest.register_assert_rewrite("tenantry.testing")  # contract suites assert as 
 from tenantry.testing.servers import PostgresServer, ServerMissing  # noqa: E402  # after the rewriting is in place
 from tenantry.testing.vector_servers import VectorServer  # noqa: E402
 
-
 Server = TypeVar("Server")
 
 

@@ -29,6 +29,8 @@ BACKENDS = {
     "chroma": "tenantry.backends.chroma:ChromaBackend",
     "milvus": "tenantry.backends.milvus:MilvusBackend",
     "pgvector": "tenantry.backends.pgvector:PgvectorBackend",
+    "pinecone": "tenantry.backends.pinecone:PineconeBackend",
+    "qdrant": "tenantry.backends.qdrant:QdrantBackend",
     "testing": "tenantry.testing.eventual_backend:EventualBackend",
 }
 #: Embedder names: the part before a colon, to its class. The part after it is the model.

@@ -157,11 +157,12 @@ def proof_in_words(found: Mapping[str, Any]) -> str:
     healed = proof["missing"] + proof["extra"] + proof["different"]
     mended = f", after {healed:,} were mended" if healed else ""
     shadow = f"; {proof['samples']} queries agreed on {proof['overlap']:.0%} of their hits" if proof["samples"] else ""
+    rounded = f", values within {proof['tolerance']:g} of their length" if proof["tolerance"] else ""
     logged = proof["log_to"] - proof["log_from"] + 1
     entries = f"log entries {proof['log_from']} to {proof['log_to']}" if logged > 0 else "nothing was logged meanwhile"
     return (
-        f"proof: {proof['records']:,} records the same on both sides{mended} (digest {proof['digest']}){shadow}; "
-        f"{entries}; {proof['took_s']:.2f} s"
+        f"proof: {proof['records']:,} records the same on both sides{mended}{rounded} (digest {proof['digest']})"
+        f"{shadow}; {entries}; {proof['took_s']:.2f} s"
     )
 
 

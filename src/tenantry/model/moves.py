@@ -142,13 +142,16 @@ class Proof(msgspec.Struct, frozen=True):
 
     Attributes:
         records: compared on each side.
-        digest: of the whole namespace (order-independent), the same on both sides when it was taken.
+        digest: of the whole namespace (order-independent), the same on both sides when it was taken, but for the
+            tolerance; then it is the source's.
         missing, extra, different: on the target at first sight; all healed since.
         rounds: comparisons until nothing differed.
         samples, overlap: shadow queries, and the mean share of their hits that both sides agree on, 0 to 1.
         log_from, log_to: entries of the log that belong to the move, until the comparison.
         verified_at: seconds since the Unix epoch.
         took_s: seconds.
+        tolerance: how far apart values may be, in lengths of the vector, and count as the same: 0 unless one side
+            keeps vectors at length 1 and gives them back rounded (`tenantry.ports.Features.exact_values`).
     """
 
     records: int
@@ -163,6 +166,7 @@ class Proof(msgspec.Struct, frozen=True):
     log_to: int
     verified_at: float
     took_s: float
+    tolerance: float = 0.0
 
 
 class Move(msgspec.Struct, frozen=True):

@@ -34,8 +34,8 @@ class Features(msgspec.Struct, frozen=True):
             shows it, seconds; 0 with `read_your_writes`.
         native_copy: backends where this is the same, and not empty, take records over from each other by their
             engine's own means: their handles are `NativeCopy`.
-        exact_values: vectors come back bit for bit; else within `tenantry.model.records.CLOSE` of their length, as engines give them back that
-            keep vectors at length 1.
+        exact_values: vectors come back bit for bit; else within `tenantry.model.records.CLOSE` of their length, as
+            engines give them back that keep vectors at length 1.
         warms: queries are slower until the engine has loaded and indexed what was written: its handles are `Warming`.
     """
 

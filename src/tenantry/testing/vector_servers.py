@@ -51,9 +51,7 @@ class VectorServer:
     @classmethod
     def milvus(cls) -> Self:
         """A Milvus Lite server. Raises ServerMissing, RuntimeError."""
-        return cls(
-            "milvus-lite", "server", "--data-dir", "{data}", "--host", "127.0.0.1", "--port", "{port}"
-        ).started()
+        return cls("milvus-lite", "server", "--data-dir", "{data}", "--host", "127.0.0.1", "--port", "{port}").started()
 
     @property
     def url(self) -> str:

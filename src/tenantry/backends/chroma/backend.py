@@ -9,24 +9,24 @@ every time. Under cosine Chroma gives vectors back at length 1 once it has index
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-import numpy as np
 
 from tenantry.backends.chroma.client import Answer, Answers, Client, CollectionInfo, packed
 from tenantry.backends.chroma.filters import TERMS, where_of
 from tenantry.backends.chroma.options import ChromaOptions
 from tenantry.backends.common.gate import Gates
 from tenantry.backends.common.index import CommonIndex
+from tenantry.backends.common.lengths import at_length, length_of
 from tenantry.backends.common.listing import Listings
 from tenantry.backends.common.names import hashed, prefix_of
 from tenantry.backends.common.options import options_of
 from tenantry.backends.common.terms import in_terms, numbers_of, terms_of
 from tenantry.errors import NotFound, Refused
 from tenantry.model.records import (
-    CLOSE,
     ByFilter,
     ByIds,
     Hit,
@@ -120,10 +120,8 @@ class ChromaBackend:
     async def drop(self, namespace: str) -> None:
         """The collection and all in it."""
         self._ids.pop(namespace, None)
-        try:
+        with contextlib.suppress(NotFound):
             await self.client.call("DELETE", f"/collections/{self._name(namespace)}", Any, namespace=namespace)
-        except NotFound:
-            pass
 
     def index(self, namespace: str) -> ChromaIndex:
         """A handle."""
@@ -136,7 +134,7 @@ class ChromaBackend:
     async def stats(self, namespace: str | None = None) -> NamespaceStats:
         """Counted by the server; of a whole shard by as many requests as it has namespaces. No bytes."""
         if namespace is not None:
-            return NamespaceStats(await self.on(namespace, lambda id: self._count(id, namespace)))
+            return NamespaceStats(await self.on(namespace, lambda at: self._count(at, namespace)))
         turn = asyncio.Semaphore(ABREAST)
 
         async def count(name: str, id: str) -> int:
@@ -263,7 +261,7 @@ class ChromaIndex(CommonIndex):
     async def _post(self, what: str, kind: Any, body: dict[str, Any]) -> Any:
         return await self._backend.on(
             self.namespace,
-            lambda id: self._backend.client.call("POST", f"/collections/{id}/{what}", kind, body, self.namespace),
+            lambda at: self._backend.client.call("POST", f"/collections/{at}/{what}", kind, body, self.namespace),
         )
 
     def _stored(self, record: Record) -> dict[str, Any]:
@@ -273,15 +271,13 @@ class ChromaIndex(CommonIndex):
             **numbers_of(record.metadata),
         }
         if self._backend.metric is Metric.COSINE:
-            stored[LENGTH] = float(np.linalg.norm(record.values.astype(np.float64)))
+            stored[LENGTH] = length_of(record.values)
         return stored
 
     def _values(self, values: list[float], stored: dict[str, Any] | None) -> Vector:
         if self._backend.metric is not Metric.COSINE:
             return as_vector(values)
-        wide = np.array(values, dtype=np.float64)
-        scale = float((stored or {})[LENGTH]) / float(np.linalg.norm(wide))
-        return as_vector(wide if abs(scale - 1.0) < CLOSE else wide * scale)
+        return at_length(values, float((stored or {})[LENGTH]))
 
     def _score(self, distance: float) -> float:
         if self._backend.metric is Metric.EUCLIDEAN:

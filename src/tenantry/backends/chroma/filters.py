@@ -28,5 +28,3 @@ def _joined(word: str, parts: list[dict[str, Any]]) -> dict[str, Any]:
     while len(parts) > WIDEST:
         parts = [_joined(word, parts[start : start + WIDEST]) for start in range(0, len(parts), WIDEST)]
     return parts[0] if len(parts) == 1 else {word: parts}
-
-

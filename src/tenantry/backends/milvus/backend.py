@@ -117,19 +117,23 @@ class MilvusBackend:
         found: list[str] = []
         last = ""
         while True:
-            rows = await self.server.call(
-                lambda client: client.query(
-                    self._names,
-                    filter=f'id > "{last}" and {condition}',
-                    output_fields=["id", "name"],
-                    limit=MOST_ROWS,
-                    consistency_level="Strong",
-                )
-            )
+            rows = await self._names_after(last, condition)
             found += [row["name"] for row in rows]
             if len(rows) < MOST_ROWS:
                 return sorted(found)[:limit]
             last = max(row["id"] for row in rows)
+
+    async def _names_after(self, last: str, condition: str) -> list[dict[str, Any]]:
+        rows = await self.server.call(
+            lambda client: client.query(
+                self._names,
+                filter=f'id > "{last}" and {condition}',
+                output_fields=["id", "name"],
+                limit=MOST_ROWS,
+                consistency_level="Strong",
+            )
+        )
+        return list(rows)
 
     async def stats(self, namespace: str | None = None) -> NamespaceStats:
         """Counted by the server; of a whole shard by as many requests as it has namespaces. No bytes."""
@@ -310,7 +314,9 @@ class MilvusIndex(CommonIndex):
         end = _after(prefix)
         if end is not None:
             condition += f" and id < {quoted(end)}"
-        rows = await self._rows(condition, fields, min(limit + 1, MOST_ROWS), iterator="True", reduce_stop_for_best="True")
+        rows = await self._rows(
+            condition, fields, min(limit + 1, MOST_ROWS), iterator="True", reduce_stop_for_best="True"
+        )
         return sorted(rows, key=lambda row: cast(str, row["id"]))
 
     async def _rows(self, condition: str, fields: list[str], limit: int, **more: Any) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from tenantry.control.mover.throttle import Throttle
 from tenantry.errors import Diverged
 from tenantry.model.changes import Clear, Put, Remove, Resolved
 from tenantry.model.moves import Proof
-from tenantry.model.records import Query, Record, Vector
+from tenantry.model.records import CLOSE, Query, Record, Vector
 
 MOST_ROUNDS = 20
 #: Differing ids that one round takes up; more come in the next.
@@ -79,12 +79,15 @@ class Verifier:
         self._target = target
         self._heed = heed
         self._throttle = Throttle(context, None, share=SHARE)
+        self._exactly = True
 
     async def run(self) -> Proof:
         """Compare until nothing differs. Raises Diverged when the sides do not come to agree."""
         clock, move = self._context.clock, self._ledger.move
         began = clock.monotonic()
-        visible_s = max((await self._source.features()).visible_s, (await self._target.features()).visible_s)
+        features = (await self._source.features(), await self._target.features())
+        visible_s = max(each.visible_s for each in features)
+        self._exactly = all(each.exact_values for each in features)
         missing = extra = different = 0
         overlap = 1.0
         for number in range(1, MOST_ROUNDS + 1):
@@ -110,6 +113,7 @@ class Verifier:
                 log_to=self._ledger.move.target_mark,
                 verified_at=clock.now(),
                 took_s=clock.monotonic() - began,
+                tolerance=0.0 if self._exactly else CLOSE,
             )
         raise Diverged(
             f"source and target still differ after {MOST_ROUNDS} comparisons: {missing} records were missing, {extra} "
@@ -121,7 +125,7 @@ class Verifier:
         found = Round()
         turn = Turn(self._context, self._throttle)
         async for left, right in self._pairs():
-            if left is not None and right is not None and alike(left, right):
+            if left is not None and right is not None and alike(left, right, self._exactly):
                 found.digest.add(digest_of(left))
                 self._sample(found, left)
                 await turn.over()
@@ -196,7 +200,7 @@ class Verifier:
                 elif key not in wrong:
                     found.missing += 1
                     puts.append(right[key])
-                elif not alike(right[key], wrong[key]):
+                elif not alike(right[key], wrong[key], self._exactly):
                     found.different += 1
                     puts.append(right[key])
             await self._target.put(puts)

@@ -1,0 +1,6 @@
+"""Shards on Pinecone: a serverless index, with its namespaces."""
+
+from tenantry.backends.pinecone.backend import PineconeBackend
+from tenantry.backends.pinecone.options import PineconeOptions
+
+__all__ = ["PineconeBackend", "PineconeOptions"]

@@ -1,0 +1,6 @@
+"""Shards on Qdrant: a collection for each namespace, or one of all with a tenant key."""
+
+from tenantry.backends.qdrant.backend import QdrantBackend
+from tenantry.backends.qdrant.options import QdrantOptions
+
+__all__ = ["QdrantBackend", "QdrantOptions"]
