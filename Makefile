@@ -4,11 +4,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 SDK_VENVS := .venv-sdk
+SERVERS := .venv-servers
 ARGS   ?=
 COURSES ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt lock bench soak clean sdk-venvs
+.PHONY: help setup demo test check fmt lock bench soak clean sdk-venvs servers
 
 help:  ## Show what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,7 +36,15 @@ $(SDK_VENVS)/%/.ready: tests/sdk/%.lock
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-test: setup sdk-venvs  ## Run the whole test-suite; it starts the servers that it needs
+# Vector engines weigh a gigabyte and pin much; the tests start them from an environment of their own.
+servers: $(SERVERS)/.ready
+$(SERVERS)/.ready: tests/servers/servers.lock
+	@echo "Setting up $(@D) from $< (1 GB, a minute or two the first time)"
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+test: setup sdk-venvs servers  ## Run the whole test-suite; it starts the servers that it needs
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: setup  ## Lint, types, layers, docs: what CI runs before the tests
@@ -63,9 +72,9 @@ lock: setup  ## Resolve the lock files anew (needs uv on the PATH)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --group build --group test \
 	  --group lint --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
 	uv pip compile pyproject.toml --universal --python-version 3.11 --extra postgres --extra pgvector --extra redis \
-	  --extra openai -c requirements.lock --generate-hashes --no-emit-index-url --no-header --quiet -o deploy/requirements.lock
-	for lock in tests/sdk/pinecone3 tests/sdk/pinecone7 bench/peers; do uv pip compile $$lock.in --universal --python-version 3.11 \
+	  --extra openai --extra milvus --extra qdrant --extra pinecone -c requirements.lock --generate-hashes --no-emit-index-url --no-header --quiet -o deploy/requirements.lock
+	for lock in tests/sdk/pinecone3 tests/sdk/pinecone7 tests/servers/servers bench/peers; do uv pip compile $$lock.in --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --quiet -o $$lock.lock || exit 1; done
 
 clean:  ## Remove environments, caches and the demo's data
-	rm -rf $(VENV) $(SDK_VENVS) .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache demo-data
+	rm -rf $(VENV) $(SDK_VENVS) $(SERVERS) .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache demo-data

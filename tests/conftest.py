@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from typing import TypeVar
+from collections.abc import Iterator
 
 import pytest
 
 pytest.register_assert_rewrite("tenantry.testing")  # contract suites assert as tests do
 
-from tenantry.testing.servers import PostgresServer, ServerMissing  # noqa: E402  # after the rewriting is in place
+from tenantry.testing.servers import PostgresServer, started  # noqa: E402  # after the rewriting is in place
 from tenantry.testing.vector_servers import VectorServer  # noqa: E402
-
-Server = TypeVar("Server")
-
-
-def started(start: Callable[[], Server]) -> Server:
-    """A running server. Where it is not installed the test is skipped; with ``CI=true`` it fails."""
-    try:
-        return start()
-    except ServerMissing as missing:
-        if os.environ.get("CI", "").lower() == "true":
-            pytest.fail(f"{missing} (a missing server fails in CI)")
-        pytest.skip(str(missing))
 
 
 @pytest.fixture(scope="session")

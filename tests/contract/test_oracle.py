@@ -32,6 +32,13 @@ NUMBERS = [0, 1, -1, 1.0, 2.5, -2.5, 1e10, 10**12, 2**53, 2**53 - 1, 0.1, -0.0]
 TEXTS = ["", "red", "Red", "1", "true", "null", "é", "日本語 🙂", 'a"b', "a'b", "a\\b", "$and", "%", "x" * 200]
 FIELDS = ["color", "n", "ok", "tags", "a.b", "é", 'q"', "metadata", "terms", "id", "namespace"]
 SCORE_TOLERANCE = 1e-4
+#: As large as they may be.
+LARGE: list[dict[str, Any]] = [
+    {"color": {"$in": [f"colour {i}" for i in range(9_990)] + TEXTS[:3]}},
+    {"color": {"$nin": [f"colour {i}" for i in range(9_990)] + TEXTS[:3]}},
+    {"$or": [{FIELDS[i % 4]: TEXTS[i % 14]} for i in range(1_000)]},
+    {"$and": [{"n": {"$ne": i}} for i in range(250)] + [{"n": {"$lt": i}} for i in range(1, 251)]},
+]
 
 
 def some_metadata(chance: random.Random) -> Metadata | None:
@@ -125,6 +132,8 @@ async def test_all_engines_answer_as_the_embedded_one_does(engines: dict[str, Ve
     vectors = (rng.standard_normal((RECORDS, DIMENSION)) * 1.7).astype(np.float32)
     records = [Record(f"r{i:03}", row, some_metadata(chance)) for i, row in enumerate(vectors)]
     filters = [some_filter(chance) for _ in range(FILTERS)]
+    if engines["qdrant"].metric is Metric.COSINE:  # type: ignore[attr-defined]
+        filters += LARGE
     indexes: dict[str, Index] = {name: backend.index("n") for name, backend in engines.items()}
     for index in indexes.values():
         await index.upsert(records)

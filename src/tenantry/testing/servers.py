@@ -10,9 +10,11 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
+Server = TypeVar("Server")
 START_S = 30
 STOP_S = 20
 _TRIES = 3
@@ -32,6 +34,18 @@ _SETTINGS = {
 
 class ServerMissing(Exception):
     """The server's program is not installed; the message says how to get it."""
+
+
+def started(start: Callable[[], Server]) -> Server:
+    """A running server, for a fixture. Where it is not installed the test is skipped; with ``CI=true`` it fails."""
+    import pytest
+
+    try:
+        return start()
+    except ServerMissing as missing:
+        if os.environ.get("CI", "").lower() == "true":
+            pytest.fail(f"{missing} (a missing server fails in CI)")
+        pytest.skip(str(missing))
 
 
 class PostgresServer:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 from pymilvus import AsyncMilvusClient, CollectionSchema, DataType
@@ -23,7 +23,7 @@ from tenantry.backends.common.terms import in_terms, numbers_of, terms_of
 from tenantry.backends.milvus.filters import TERM_CHARS, expression_of, quoted, token
 from tenantry.backends.milvus.options import MilvusOptions
 from tenantry.backends.milvus.server import Server
-from tenantry.errors import NotFound, Refused
+from tenantry.errors import NotFound, Refused, Unavailable
 from tenantry.model.records import (
     ByFilter,
     ByIds,
@@ -40,6 +40,7 @@ from tenantry.model.records import (
 from tenantry.model.topology import LogicalIndex, Shard
 from tenantry.ports import Features
 
+T = TypeVar("T")
 METRICS = {Metric.COSINE: "COSINE", Metric.DOTPRODUCT: "IP", Metric.EUCLIDEAN: "L2"}
 ID_BYTES = 4_096
 TEXT_BYTES = 65_535
@@ -96,14 +97,14 @@ class MilvusBackend:
             await self._make(self._names, self._names_schema())
             self._has_names = True
         row = {"id": hashed(namespace), "name": namespace, "vector": [0.0] * NAMES_DIMENSION}
-        await self.server.call(lambda client: client.upsert(self._names, [row]))
+        await self.server.on(self._names, lambda client: client.upsert(self._names, [row]))
         await self._make(self.collection_of(namespace), self._schema())
 
     async def drop(self, namespace: str) -> None:
         """The collection and all in it, then its name."""
         await self.server.call(lambda client: client.drop_collection(self.collection_of(namespace)))
         if await self.server.call(lambda client: client.has_collection(self._names)):
-            await self.server.call(lambda client: client.delete(self._names, ids=[hashed(namespace)]))
+            await self.server.on(self._names, lambda client: client.delete(self._names, ids=[hashed(namespace)]))
 
     def index(self, namespace: str) -> MilvusIndex:
         """A handle."""
@@ -124,14 +125,15 @@ class MilvusBackend:
             last = max(row["id"] for row in rows)
 
     async def _names_after(self, last: str, condition: str) -> list[dict[str, Any]]:
-        rows = await self.server.call(
+        rows = await self.server.on(
+            self._names,
             lambda client: client.query(
                 self._names,
                 filter=f'id > "{last}" and {condition}',
                 output_fields=["id", "name"],
                 limit=MOST_ROWS,
                 consistency_level="Strong",
-            )
+            ),
         )
         return list(rows)
 
@@ -164,7 +166,8 @@ class MilvusBackend:
         return [name for name in names if name.startswith(f"{self.prefix}_") and len(name) == length]
 
     async def _count(self, collection: str, namespace: str) -> int:
-        rows = await self.server.call(
+        rows = await self.server.on(
+            collection,
             lambda client: client.query(collection, output_fields=["count(*)"], consistency_level=self.consistency),
             namespace,
         )
@@ -242,7 +245,7 @@ class MilvusIndex(CommonIndex):
             }
             for record in records
         ]
-        await self._backend.server.call(lambda client: client.upsert(self._collection, rows), self.namespace)
+        await self._on(lambda client: client.upsert(self._collection, rows))
 
     async def remove(self, selector: Selector) -> None:
         """By ids in batches, else in one request."""
@@ -262,7 +265,7 @@ class MilvusIndex(CommonIndex):
         """One request."""
         fields = ["id", *["vector"] * query.include_values, *["metadata"] * query.include_metadata]
         condition = "" if query.filter is None else expression_of(in_terms(query.filter))
-        found = await self._backend.server.call(
+        found = await self._on(
             lambda client: client.search(
                 self._collection,
                 data=[query.vector],
@@ -272,8 +275,7 @@ class MilvusIndex(CommonIndex):
                 output_fields=fields,
                 search_params={"params": {"ef": max(self._backend.options.ef_search, top_k)}},
                 **self._shared,
-            ),
-            self.namespace,
+            )
         )
         return [
             Hit(
@@ -320,11 +322,10 @@ class MilvusIndex(CommonIndex):
         return sorted(rows, key=lambda row: cast(str, row["id"]))
 
     async def _rows(self, condition: str, fields: list[str], limit: int, **more: Any) -> list[dict[str, Any]]:
-        rows = await self._backend.server.call(
+        rows = await self._on(
             lambda client: client.query(
                 self._collection, filter=condition, output_fields=fields, limit=limit, **self._shared, **more
-            ),
-            self.namespace,
+            )
         )
         return list(rows)
 
@@ -332,7 +333,10 @@ class MilvusIndex(CommonIndex):
         server = self._backend.server
         if not await server.call(lambda client: client.has_collection(self._collection)):  # Milvus Lite does not say
             raise NotFound("namespace", self.namespace)
-        await server.call(lambda client: client.delete(self._collection, filter=condition), self.namespace)
+        await self._on(lambda client: client.delete(self._collection, filter=condition))
+
+    async def _on(self, work: Callable[[AsyncMilvusClient], Awaitable[T]]) -> T:
+        return await self._backend.server.on(self._collection, work, self.namespace)
 
     def _score(self, distance: float) -> float:
         if self._backend.metric is Metric.EUCLIDEAN:
@@ -346,7 +350,7 @@ async def _unless(there: Callable[[], Awaitable[object]], make: Callable[[], Awa
         return
     try:
         await make()
-    except Refused:
+    except (Refused, Unavailable):  # Milvus Lite says of it what it says of passing trouble
         if not await there():
             raise
 

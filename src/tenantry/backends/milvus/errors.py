@@ -21,10 +21,15 @@ from tenantry.errors import (
 #: Codes of Milvus: https://github.com/milvus-io/milvus/blob/master/pkg/util/merr/errors.go
 COLLECTION_MISSING = 100
 LIMITED = frozenset({4, 8})
-PASSING = frozenset({1, 2, 3, 5, 7, 9, 101, 104, 502, 503})
+NOT_LOADED = 101
+PASSING = frozenset({1, 2, 3, 5, 7, 9, 104, 502, 503})
 LOGIN = frozenset({1400, 1401})
 _LATE = (grpc.StatusCode.DEADLINE_EXCEEDED,)
 _LOGIN = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+
+
+class NotLoadedError(Unavailable):
+    """The server has let a collection go from its memory, as Milvus Lite does when it starts."""
 
 
 @contextmanager
@@ -54,6 +59,8 @@ def _of_code(error: MilvusException, where: str, namespace: str) -> TenantryErro
         return _of_status(code, said, where)
     if code == COLLECTION_MISSING and namespace:
         return NotFound("namespace", namespace)
+    if code == NOT_LOADED:
+        return NotLoadedError(f"{where}: {said}")
     if code in LIMITED:
         return RateLimited(f"{where}: {said}")
     if code in LOGIN:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pymilvus import AsyncMilvusClient, MilvusClient
 
-from tenantry.backends.milvus.errors import translated
+from tenantry.backends.milvus.errors import NotLoadedError, translated
 from tenantry.backends.milvus.options import MilvusOptions
 from tenantry.errors import Unavailable
 
@@ -40,6 +40,14 @@ class Server:
         with translated(self.where, namespace):
             async with asyncio.timeout(self._options.request_s):
                 return await work(self._client or await self._connected())
+
+    async def on(self, collection: str, work: Callable[[AsyncMilvusClient], Awaitable[T]], namespace: str = "") -> T:
+        """Something with the data of a collection, which is loaded if it is not."""
+        try:
+            return await self.call(work, namespace)
+        except NotLoadedError:
+            await self.call(lambda client: client.load_collection(collection), namespace)
+            return await self.call(work, namespace)
 
     async def define(self, work: Callable[[MilvusClient], T]) -> T:
         """Something that only pymilvus' synchronous client can do, in a thread: to make an index and not wait half a

@@ -58,7 +58,7 @@ def _of(error: Exception, where: str, namespace: str) -> TenantryError:
         case PayloadTooLargeError():
             return TooLarge("vectors", str(error), "less at once")
         case PineconeTimeoutError() | TimeoutError():
-            return DeadlineExceeded(f"{where}: no answer within the shard's request_s")
+            return DeadlineExceeded(f"{where}: no answer within the shard's request_s and call_s")
         case ServiceError() | PineconeConnectionError() | OSError():
             return Unavailable(f"{where} is unavailable: {error}")
         case ApiError() | PineconeValueError() | PineconeTypeError():

@@ -23,9 +23,10 @@ class PineconeOptions(msgspec.Struct, frozen=True):
         visible_s: longest time until an acknowledged write shows in every read, seconds; a move waits that long.
         fresh_within_s: how long a query may wait until the index has caught up with this process's last write to the
             namespace, seconds (by the positions in the headers of answers); 0: it does not wait.
-        retries: further tries of a call that is throttled or fails, with pauses as the server asks for.
         connections: most connections of this process.
         request_s: longest wait for one answer, seconds.
+        call_s: longest time that a call may take, seconds: the SDK repeats what is throttled or fails up to three
+            times, after pauses as the server asks for.
     """
 
     index: str = ""
@@ -38,9 +39,9 @@ class PineconeOptions(msgspec.Struct, frozen=True):
     namespaces: Annotated[int, msgspec.Meta(ge=1)] = 100_000
     visible_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 60.0
     fresh_within_s: Annotated[float, msgspec.Meta(ge=0, le=60)] = 0.0
-    retries: Annotated[int, msgspec.Meta(ge=0, le=20)] = 3
     connections: Annotated[int, msgspec.Meta(ge=1, le=500)] = 32
     request_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
+    call_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 60.0
 
     def check(self) -> None:
         """Raises InvalidArgument."""

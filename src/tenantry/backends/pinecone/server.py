@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from pinecone import AsyncIndex, AsyncPinecone, RetryConfig
+from pinecone import AsyncIndex, AsyncPinecone
 from pinecone.errors import NotFoundError
 
 from tenantry.backends.pinecone.errors import translated
@@ -35,7 +35,7 @@ class Server:
     async def call(self, work: Callable[[AsyncIndex], Awaitable[T]], namespace: str = "") -> T:
         """Something with the index, within the time limit; what goes wrong comes out as an error of Tenantry."""
         with translated(self.where, namespace):
-            async with asyncio.timeout(self._options.request_s * (self._options.retries + 1)):
+            async with asyncio.timeout(self._options.call_s):
                 return await work(self._index or await self._connected())
 
     async def provide(self, dimension: int, metric: Metric) -> None:
@@ -73,7 +73,7 @@ class Server:
         return await indexes.describe(self._name)
 
     def _hold(self, dimension: int, metric: Metric, found: int | None, measured: str | None) -> None:
-        if found not in (None, dimension) or measured not in (None, metric.value):
+        if found != dimension or measured not in (None, metric.value):
             raise Refused(f"{self.where} is of {found} dimensions and {measured}; needed: {dimension} and {metric}")
 
     def _client(self) -> AsyncPinecone:
@@ -85,7 +85,6 @@ class Server:
                 host=self._options.controller or None,
                 timeout=self._options.request_s,
                 connection_pool_maxsize=self._options.connections,
-                retry_config=RetryConfig(max_retries=self._options.retries),
                 source_tag="tenantry",
             )
         return self._pinecone

@@ -40,6 +40,8 @@ def translated(where: str, namespace: str = "") -> Iterator[None]:
         if namespace and str(error).endswith("not found"):
             raise NotFound("namespace", namespace) from error
         raise Refused(f"{where} refused: {error}") from error
+    except (AssertionError, AttributeError, TypeError) as error:  # so its client says of answers that make no sense
+        raise Unavailable(f"{where} does not answer as Qdrant does: {error}") from error
     except (RuntimeError, OSError) as error:  # that engine closed, or its folder in use
         raise Unavailable(f"{where} is unavailable: {error}") from error
 
