@@ -27,14 +27,15 @@ class Settings(BaseSettings):
     )
     redis_url: SecretStr | None = Field(
         default=None,
-        description="Redis for events between the gateways of a fleet, redis://user:password@host:6379/0; default: "
-        "PostgreSQL's LISTEN and NOTIFY alone.",
+        description="Redis for routes and events that the gateways of a fleet share, "
+        "redis://user:password@host:6379/0; default: PostgreSQL alone.",
     )
     redis_prefix: str = Field(
         default="tenantry",
         pattern=r"^[A-Za-z0-9_.:-]{1,64}$",
-        description="Begins the names of channels in Redis; clusters that share a server differ in it.",
+        description="Begins all names in Redis; clusters that share a server differ in it.",
     )
+    redis_routes_s: float = Field(default=600.0, ge=1, description="How long Redis keeps a route, seconds.")
     default_backend: str = Field(default="embedded", description="Backend of shards that name none.")
     host: str = Field(default="127.0.0.1", description="Address that the gateway binds.")
     port: int = Field(default=8080, ge=0, le=65_535, description="Port of the gateway; 0 takes a free one.")
@@ -62,6 +63,9 @@ class Settings(BaseSettings):
 
     lease_s: float = Field(
         default=5.0, gt=0, description="Length of a process's leases in a fleet over PostgreSQL, seconds."
+    )
+    routing_check_s: float = Field(
+        default=300.0, ge=0, description="Pause between a gateway's checks of the routing, seconds; 0 for none."
     )
     moves_at_once: int = Field(default=4, ge=1, description="Moves that copy at once in one process.")
     moves_per_shard: int = Field(default=2, ge=1, description="Of these, with the same shard on either side.")

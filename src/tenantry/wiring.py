@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from tenantry.backends.embedded.backend import EmbeddedBackend
@@ -18,7 +19,7 @@ from tenantry.cluster import Cluster, Parts
 from tenantry.errors import Corrupt, InvalidArgument, NotFound, Unsupported
 from tenantry.model.topology import DEFAULT_INDEX, LogicalIndex, Shard
 from tenantry.placement import policy
-from tenantry.ports import Embedder, EventFeed, Telemetry, VectorBackend
+from tenantry.ports import Embedder, EventFeed, SharedRoutes, Telemetry, VectorBackend
 from tenantry.settings import CATALOG_FILE, Settings
 from tenantry.telemetry.silent import SilentTelemetry
 
@@ -186,14 +187,29 @@ def feeds_of(settings: Settings) -> list[EventFeed]:
     if url.startswith("postgres"):
         feeds.append(import_module("tenantry.feeds.postgres").PostgresFeed(url))
     if settings.redis_url is not None:
-        try:
-            module = import_module("tenantry.feeds.redis")
-        except ModuleNotFoundError as error:
-            raise Unsupported(
-                "TENANTRY_REDIS_URL needs redis, which is not installed: pip install 'tenantry[redis]'"
-            ) from error
+        module = _with_redis("tenantry.feeds.redis")
         feeds.append(module.RedisFeed(settings.redis_url.get_secret_value(), settings.redis_prefix))
     return feeds
+
+
+def shared_routes_of(settings: Settings) -> SharedRoutes | None:
+    """Where the processes of a fleet keep routes for each other; nowhere without Redis."""
+    if settings.catalog_url is None or settings.redis_url is None:
+        return None
+    module = _with_redis("tenantry.caches.redis")
+    made: SharedRoutes = module.RedisRoutes(
+        settings.redis_url.get_secret_value(), settings.redis_prefix, settings.redis_routes_s
+    )
+    return made
+
+
+def _with_redis(module: str) -> ModuleType:
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise Unsupported(
+            "TENANTRY_REDIS_URL needs redis, which is not installed: pip install 'tenantry[redis]'"
+        ) from error
 
 
 async def _open(settings: Settings, telemetry: Telemetry | None) -> Cluster:
@@ -207,6 +223,8 @@ async def _open(settings: Settings, telemetry: Telemetry | None) -> Cluster:
     return Cluster(
         Parts(
             feeds=feeds_of(settings),
+            shared=shared_routes_of(settings),
+            check_every_s=settings.routing_check_s,
             catalog=catalog,
             cache=MemoryRouteCache(settings.route_cache_size),
             open_backend=wiring.open_backend,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 #: The newest migration. A catalog that says otherwise is upgraded, or refused when it is newer.
-VERSION = "0002"
+VERSION = "0003"
 VERSION_TABLE = "tenantry_version"
 
 #: Text ordered by code point.
@@ -167,4 +167,12 @@ copies = sa.Table(
     sa.Column("purge_at", sa.Double, nullable=False),
     sa.Index(None, "purge_at"),
     sa.Index(None, "index_name", "tenant"),
+)
+
+#: When a route of a tenant in that bucket last changed (`moments`); PostgreSQL only.
+route_changes = sa.Table(
+    "tenantry_route_changes",
+    metadata,
+    sa.Column("bucket", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("moment", sa.BigInteger, nullable=False),
 )

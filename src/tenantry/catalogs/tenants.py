@@ -8,11 +8,12 @@ import msgspec
 import sqlalchemy as sa
 
 from tenantry.catalogs import rows, schema
+from tenantry.catalogs.moments import SEES, changes
 from tenantry.catalogs.occupancy import LIVE, Occupancy
 from tenantry.catalogs.rules import end_of_prefix
 from tenantry.catalogs.store import Store
 from tenantry.errors import AlreadyExists, InvalidArgument, NotFound
-from tenantry.model.topology import Claim, Place, Route, Tenant, TenantSpec, TenantState, namespace_of
+from tenantry.model.topology import Claim, Dated, Place, Route, Tenant, TenantSpec, TenantState, namespace_of
 
 _t = schema.tenants
 _s = schema.shards
@@ -58,6 +59,31 @@ class SqlTenants:
         if row is None:
             raise NotFound("tenant", name)
         return self._rows.tenant_of(row)
+
+    async def get_dated(self, index: str, name: str) -> Dated:
+        """Raises NotFound."""
+        if self._store.file:
+            return Dated(await self.get(index, name), None)
+        async with self._store.read() as connection:
+            query = sa.select(_t, SEES).where(_t.c.index_name == index, _t.c.name == name, LIVE)
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise NotFound("tenant", name)
+        return Dated(self._rows.tenant_of(row), int(row.sees))
+
+    async def moment(self) -> int | None:
+        """None on SQLite."""
+        if self._store.file:
+            return None
+        async with self._store.read() as connection:
+            return int((await connection.execute(sa.select(SEES))).scalar_one())
+
+    async def changes(self) -> dict[int, int] | None:
+        """None on SQLite."""
+        if self._store.file:
+            return None
+        async with self._store.read() as connection:
+            return await changes(connection)
 
     async def list(
         self, index: str, after: str | None = None, limit: int = 100, prefix: str = "", shard: str | None = None

@@ -14,6 +14,7 @@ from tenantry.cluster.moves import MoveAdmin
 from tenantry.cluster.plans import PlanAdmin
 from tenantry.cluster.shards import ShardAdmin
 from tenantry.cluster.tenants import TenantAdmin
+from tenantry.control.checks import RoutingChecks
 from tenantry.control.monitor import Monitor
 from tenantry.control.mover.context import Context, MovingLimits, NoFaults
 from tenantry.control.runs import Runs
@@ -31,6 +32,7 @@ from tenantry.ports import (
     Faults,
     PlacementPolicy,
     RouteCache,
+    SharedRoutes,
     Telemetry,
     VectorBackend,
 )
@@ -43,7 +45,9 @@ from tenantry.router.resolve import Resolver
 from tenantry.router.router import Router
 from tenantry.router.scatter import Scatter, ScatterResult
 from tenantry.router.shards import ShardPool
+from tenantry.router.shared import Shared
 from tenantry.router.verify import RoutingReport, RoutingVerifier
+from tenantry.router.verify_shared import SharedVerifier
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +69,9 @@ class Parts:
         lease_s: length of the leases of a fleet, seconds.
         moving: bounds of moves.
         faults: where tests interfere.
+        feeds: what carries events between the processes of a fleet.
+        shared: where they keep routes for each other.
+        check_every_s: pause between checks of the routing while the cluster is served, seconds; 0: none.
     """
 
     catalog: Catalog
@@ -88,6 +95,8 @@ class Parts:
     moving: MovingLimits = field(default_factory=MovingLimits)
     faults: Faults = field(default_factory=NoFaults)
     feeds: Sequence[EventFeed] = ()
+    shared: SharedRoutes | None = None
+    check_every_s: float = 0.0
 
 
 class Cluster:
@@ -105,8 +114,9 @@ class Cluster:
         pool = ShardPool(catalog, parts.open_backend)
         member = Member(catalog.leases, clock, parts.token(8), parts.lease_s, sole=parts.sole, lapsed=cache.clear)
         inflight, news = Inflight(), News()
+        shared = Shared(parts.shared, catalog.tenants, member, inflight, clock)
         resolver = Resolver(
-            catalog, cache, pool, parts.policy, limits, clock, parts.telemetry, member=member, news=news
+            catalog, cache, pool, parts.policy, limits, clock, parts.telemetry, member=member, news=news, shared=shared
         )
         self._moving = MoveService(
             Context(
@@ -126,10 +136,11 @@ class Cluster:
         )
         self._bulletin = Bulletin(parts.feeds, clock)
         self._bulletin.on_event.append(news.hear)
-        self._bulletin.on_missed += [cache.clear, self._moving.wake]
+        self._bulletin.on_missed += [cache.clear, shared.missed, self._moving.wake]
         news.tell = self._bulletin.tell
         member.joined = self._joined
         self._member = member
+        self._shared = shared
         self._pool = pool
         self._parts = parts
         self.limits = limits
@@ -156,7 +167,10 @@ class Cluster:
         self._runs = Runs(self._moving, parts.token)
         monitor = Monitor(catalog, pool, clock, lambda index: inflight.activity.loads(index, clock.monotonic()))
         self.plans = PlanAdmin(monitor, self._runs, self.shards, limits)
-        self._verifier = RoutingVerifier(catalog, cache, pool, resolver)
+        self._verifier = verifier = RoutingVerifier(
+            catalog, cache, pool, resolver, SharedVerifier(shared, catalog.tenants)
+        )
+        self._checks = RoutingChecks(catalog, verifier, member, clock, parts.check_every_s)
 
     def tenant(self, name: str, index: str = DEFAULT_INDEX) -> TenantHandle:
         """A handle to work with one tenant's records and documents; touches nothing yet."""
@@ -182,6 +196,10 @@ class Cluster:
         """Compare cache, catalog and backends; see `RoutingVerifier.verify`."""
         return await self._verifier.verify(index, heal)
 
+    def check_routing_regularly(self) -> None:
+        """Check and heal the routing every ``check_every_s`` from now on, until the cluster is closed."""
+        self._checks.start()
+
     def embedder_dimension(self, name: str) -> int:
         """Length of the vectors of a named embedder. Raises InvalidArgument."""
         return self._parts.embedder(name).dimension
@@ -194,10 +212,12 @@ class Cluster:
     async def aclose(self) -> None:
         """Finish what runs and close everything; safe to call twice. Moves stop where they are and go on when the
         cluster is opened again."""
+        await self._checks.aclose()
         await self._runs.aclose()
         await self._moving.aclose()
         await self._member.aclose()
         await self._bulletin.aclose()
+        await self._shared.aclose()
         await self._pool.aclose()
         await self.documents.aclose()
         await self._parts.close()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+import mmh3
 import msgspec
 
 from tenantry.model.records import Metric
 
 DEFAULT_INDEX = "default"
+#: Buckets of tenants for which the catalog keeps when a route last changed.
+BUCKETS = 1_024
 #: What Pinecone calls the namespace of a request that names none. It is a tenant like any other.
 DEFAULT_TENANT = "__default__"
 
@@ -94,6 +97,24 @@ class Tenant(msgspec.Struct, frozen=True):
     def state(self) -> TenantState:
         """Shorthand for the state that the route carries."""
         return self.route.state
+
+
+class Dated(msgspec.Struct, frozen=True):
+    """A tenant as it was at a moment: every change of a lower moment shows.
+
+    Attributes:
+        moment: a number of the catalog's, the same for all processes. None where one process has the catalog to itself.
+    """
+
+    tenant: Tenant
+    moment: int | None
+
+
+class DatedRoute(msgspec.Struct, frozen=True):
+    """A tenant's route as it was at a moment; see `Dated`."""
+
+    moment: int
+    route: Route
 
 
 class ShardState(StrEnum):
@@ -194,3 +215,8 @@ class ClusterView(msgspec.Struct, frozen=True):
 def namespace_of(tenant: str, generation: int) -> str:
     """The physical namespace of a tenant's generation: the name itself, then ``name~2``, ``name~3``..."""
     return tenant if generation == 1 else f"{tenant}~{generation}"
+
+
+def bucket_of(index: str, tenant: str) -> int:
+    """Which of `BUCKETS` a tenant is in. The same in every process and version."""
+    return mmh3.hash(f"{index}\x00{tenant}", signed=False) % BUCKETS

@@ -18,13 +18,24 @@ from tenantry.ports.catalog import (
     TenantCatalog,
     WriteLog,
 )
-from tenantry.ports.others import Clock, Embedder, EventFeed, Faults, PlacementPolicy, RouteCache, Telemetry
+from tenantry.ports.others import (
+    Clock,
+    Damaged,
+    Embedder,
+    EventFeed,
+    Faults,
+    PlacementPolicy,
+    RouteCache,
+    SharedRoutes,
+    Telemetry,
+)
 
 __all__ = [
     "BarrierCatalog",
     "Catalog",
     "Clock",
     "CopyCatalog",
+    "Damaged",
     "Embedder",
     "EventFeed",
     "Faults",
@@ -39,6 +50,7 @@ __all__ = [
     "RouteCache",
     "SettingCatalog",
     "ShardCatalog",
+    "SharedRoutes",
     "Telemetry",
     "TenantCatalog",
     "VectorBackend",

@@ -11,6 +11,7 @@ from tenantry.model.leases import Copy, Lease
 from tenantry.model.moves import Move, Wish
 from tenantry.model.topology import (
     Claim,
+    Dated,
     LogicalIndex,
     Route,
     Shard,
@@ -75,6 +76,17 @@ class TenantCatalog(Protocol):
 
     async def get(self, index: str, name: str) -> Tenant:
         """Live tenants (all but deleted). Raises NotFound."""
+
+    async def get_dated(self, index: str, name: str) -> Dated:
+        """As `get`, with a moment. Raises NotFound."""
+
+    async def moment(self) -> int | None:
+        """What is read after this call shows every change of a lower moment."""
+
+    async def changes(self) -> dict[int, int] | None:
+        """Of each bucket of tenants (`bucket_of`; those without a change may be left out) the moment of the last
+        change of a route in it that was committed before the call; a `Dated` that shows it has a higher one. None where
+        one process has the catalog to itself."""
 
     async def list(
         self, index: str, after: str | None = None, limit: int = 100, prefix: str = "", shard: str | None = None

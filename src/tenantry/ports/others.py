@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from enum import Enum
 from typing import Protocol
 
 from tenantry.model.events import Event
 from tenantry.model.records import Vector
-from tenantry.model.topology import ClusterView, Route, TenantSpec
+from tenantry.model.topology import ClusterView, DatedRoute, Route, TenantSpec
 
 
 class RouteCache(Protocol):
@@ -27,6 +28,36 @@ class RouteCache(Protocol):
 
     def __len__(self) -> int:
         """Number of cached routes."""
+
+
+class SharedRoutes(Protocol):
+    """Routes that the processes of a fleet keep for each other. It may lose entries, and give back older ones: whoever
+    reads one decides by its moment whether it can be used. What cannot be read as an entry is None, as if it were not
+    there, but for `check`."""
+
+    async def get(self, index: str, tenant: str) -> DatedRoute | None:
+        """The entry of a tenant. Raises Unavailable."""
+
+    async def put(self, index: str, tenant: str, entry: DatedRoute) -> None:
+        """Keep it for a while, unless one of a higher moment is kept. Raises Unavailable."""
+
+    async def drop(self, index: str, tenants: Sequence[str]) -> None:
+        """Remove entries, whatever they hold. Raises Unavailable."""
+
+    async def check(self, index: str, tenants: Sequence[str]) -> list[DatedRoute | Damaged | None]:
+        """The entries of these, in their order, with those that cannot be read. Raises Unavailable."""
+
+    def tenants(self, index: str) -> AsyncIterator[list[str]]:
+        """The tenants of an index that have an entry, some at a time; some perhaps twice. Raises Unavailable."""
+
+    async def aclose(self) -> None:
+        """Close connections; safe to call twice."""
+
+
+class Damaged(Enum):
+    """What an entry is that cannot be read."""
+
+    DAMAGED = "damaged"
 
 
 class EventFeed(Protocol):
@@ -87,8 +118,8 @@ class Telemetry(Protocol):
     def operation(self, kind: str, index: str, shard: str, seconds: float, ok: bool) -> None:
         """One finished data-plane operation on a shard."""
 
-    def lookup(self, cached: bool) -> None:
-        """One route look-up, from the cache or from the catalog."""
+    def lookup(self, source: str) -> None:
+        """One route look-up; found in the ``cache``, among the ``shared`` routes or in the ``catalog``."""
 
 
 class Faults(Protocol):

@@ -18,12 +18,14 @@ class Inflight:
 
     Attributes:
         activity: requests that were answered, by tenant.
+        forgotten: floors that are not known any more.
     """
 
-    __slots__ = ("_floors", "_held", "_waiters", "activity")
+    __slots__ = ("_floors", "_held", "_waiters", "activity", "forgotten")
 
     def __init__(self) -> None:
         self.activity = Activity()
+        self.forgotten = 0
         self._held: dict[tuple[str, str, int], int] = {}
         self._floors: dict[tuple[str, str], int] = {}
         self._waiters: list[asyncio.Event] = []
@@ -53,6 +55,7 @@ class Inflight:
         self._floors[key] = max(self._floors.pop(key, 0), epoch)
         while len(self._floors) > MOST_KEPT:
             del self._floors[next(iter(self._floors))]
+            self.forgotten += 1
         changed = asyncio.Event()
         self._waiters.append(changed)
         try:

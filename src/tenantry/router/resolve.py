@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from tenantry.errors import AlreadyExists, CapacityExceeded, Conflict, NotFound, Refused
+from tenantry.errors import AlreadyExists, CapacityExceeded, Conflict, NotFound, Refused, Unavailable
 from tenantry.model.events import RouteChanged
 from tenantry.model.limits import Limits, check_tenant_name
 from tenantry.model.topology import (
@@ -22,9 +22,14 @@ from tenantry.ports import Catalog, Clock, PlacementPolicy, RouteCache, Telemetr
 from tenantry.router.member import Member
 from tenantry.router.news import News
 from tenantry.router.shards import ShardPool
+from tenantry.router.shared import Shared
 
 #: Lost races for room on a shard before giving up; each means that somebody else did place a tenant.
 MAX_PLACEMENT_TRIES = 64
+
+#: How long a route is not looked at again after an empty answer, seconds.
+LOOK_AGAIN_S = 10.0
+MOST_LOOKED_AT = 100_000
 
 
 class Resolver:
@@ -42,9 +47,11 @@ class Resolver:
         *,
         member: Member,
         news: News,
+        shared: Shared,
     ) -> None:
         self._member = member
         self._news = news
+        self._shared = shared
         self._catalog = catalog
         self._cache = cache
         self._pool = pool
@@ -52,6 +59,7 @@ class Resolver:
         self._limits = limits
         self._clock = clock
         self._telemetry = telemetry
+        self._looked_at: dict[tuple[str, str], tuple[int, float]] = {}
         self._creating: dict[tuple[str, str], asyncio.Task[Route]] = {}
         news.on_route.append(self._hear)
 
@@ -72,10 +80,13 @@ class Resolver:
     def changed(self, tenant: Tenant, term: int, *, moving: bool = False) -> None:
         """As `learn`, of a route that this process has just changed: the others are told."""
         self.learn(tenant.index, tenant.name, tenant.route, term)
-        self._news.tell(RouteChanged(tenant.index, tenant.name, tenant.route.epoch, moving))
+        told = RouteChanged(tenant.index, tenant.name, tenant.route.epoch, moving)
+        self._shared.changed(told, here=True)
+        self._news.tell(told)
 
     def _hear(self, told: RouteChanged) -> None:
         """Another process has changed a route: the one that is cached here is old, unless it came after that."""
+        self._shared.changed(told, here=False)
         route = self._cache.get(told.index, told.tenant)
         if route is not None and route.epoch < told.epoch:
             self._cache.forget(told.index, told.tenant)
@@ -88,29 +99,66 @@ class Resolver:
             Refused: the tenant is suspended or being deleted.
         """
         route = self.cached(index, tenant)
-        self._telemetry.lookup(route is not None)
-        return route if route is not None else await self.reload(index, tenant)
+        if route is not None:
+            self._telemetry.lookup("cache")
+            return route
+        return await self._elsewhere(index, tenant)
+
+    async def _elsewhere(self, index: str, tenant: str) -> Route:
+        """A route that is not cached here: shared by another process, or from the catalog."""
+        term = await self._member.join()
+        shared = await self._shared.find(index, tenant)
+        if shared is not None:
+            await self._pool.index(index)
+            self.learn(index, tenant, shared, term)
+            known = self.cached(index, tenant)  # not if a newer one was known, or the lease was lost
+            if known is not None:
+                self._telemetry.lookup("shared")
+                return known
+        self._telemetry.lookup("catalog")
+        return await self.reload(index, tenant)
 
     async def reload(self, index: str, tenant: str) -> Route:
         """As `route`, from the catalog; what it finds replaces the cached route."""
         term = await self._member.join()
         await self._pool.index(index)
-        found = await self._catalog.tenants.get(index, tenant)
+        dated = await self._catalog.tenants.get_dated(index, tenant)
+        found = dated.tenant
         if found.state is TenantState.CREATING:
             found = await self._activate(found)
         if found.state is not TenantState.ACTIVE:
             self.learn(index, tenant, found.route, term)
             raise Refused(_unusable(found))
         self.learn(index, tenant, found.route, term)
+        if found is dated.tenant:
+            self._shared.keep(dated)
         return found.route
+
+    async def is_outdated(self, index: str, tenant: str, route: Route) -> bool:
+        """Whether the catalog has another route; asked of one route once in `LOOK_AGAIN_S`. For an answer that is
+        empty: the tenant may have nothing, or the route may be wrong. Raises what stands against any use of it."""
+        if self._member.sole:
+            return False
+        key, now = (index, tenant), self._clock.monotonic()
+        epoch, until = self._looked_at.get(key, (0, 0.0))
+        if epoch == route.epoch and now < until:
+            return False
+        while len(self._looked_at) >= MOST_LOOKED_AT:
+            del self._looked_at[next(iter(self._looked_at))]
+        self._looked_at[key] = (route.epoch, now + LOOK_AGAIN_S)
+        try:
+            return await self.reload(index, tenant) != route
+        except Unavailable:
+            return False  # under a lease that holds, the route may be used while the catalog is away
 
     async def route_for_write(self, index: str, tenant: str) -> Route:
         """As `route`; where the index allows it, a tenant that does not exist yet is made."""
         route = self.cached(index, tenant)
-        self._telemetry.lookup(route is not None)
-        if route is None:
+        if route is not None:
+            self._telemetry.lookup("cache")
+        else:
             try:
-                route = await self.reload(index, tenant)
+                route = await self._elsewhere(index, tenant)
             except NotFound as missing:
                 logical = await self._pool.index(index)
                 if missing.kind != "tenant" or not logical.auto_create:

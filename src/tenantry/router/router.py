@@ -177,8 +177,11 @@ class Router:
         return Query(vector, query.top_k, query.filter, query.include_values, query.include_metadata)
 
     async def _read(self, kind: str, index: str, tenant: str, act: Callable[[Index], Awaitable[T]]) -> T:
-        async def read(route: Route) -> T:
-            return await act(await self.pool.namespace(index, route.place))
+        async def read(route: Route) -> T | _Again:
+            answer = await act(await self.pool.namespace(index, route.place))
+            if _is_empty(answer) and await self.resolver.is_outdated(index, tenant, route):
+                return _AGAIN
+            return answer
 
         return await self._serve(kind, index, tenant, self.resolver.route, read)
 
@@ -280,6 +283,13 @@ class Router:
             f"tenant {tenant!r} is routed to namespace {place.namespace!r} on shard {place.shard!r}, which is not "
             "there: its data are lost or the shard is not the right one; see `tenantry verify-routing`"
         ) from error
+
+
+def _is_empty(answer: object) -> bool:
+    """Whether a read found nothing at all."""
+    if isinstance(answer, IdPage):
+        return not answer.ids
+    return not (answer.records if isinstance(answer, Page) else answer)
 
 
 class _Again:

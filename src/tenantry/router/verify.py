@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import msgspec
 
-from tenantry.errors import TenantryError
+from tenantry.errors import NotFound, TenantryError
 from tenantry.model.topology import Tenant, TenantState
 from tenantry.ports import Catalog, RouteCache
+from tenantry.router.problems import Problem
 from tenantry.router.resolve import Resolver
 from tenantry.router.shards import ShardPool
+from tenantry.router.verify_shared import SharedVerifier
 
 PAGE = 1_000
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """One disagreement.
-
-    ``kind`` is ``stale-cache``, ``missing-namespace``, ``missing-shard``, ``half-created``, ``half-deleted``,
-    ``orphan-namespace``, ``wrong-count`` or ``shard-unreachable``. ``healed`` tells whether it was mended.
-    """
-
-    kind: str
-    name: str
-    shard: str
-    detail: str
-    healed: bool = False
 
 
 class RoutingReport(msgspec.Struct, frozen=True):
@@ -44,8 +34,11 @@ class RoutingReport(msgspec.Struct, frozen=True):
 class RoutingVerifier:
     """Checks one logical index at a time; the catalog is the truth."""
 
-    def __init__(self, catalog: Catalog, cache: RouteCache, pool: ShardPool, resolver: Resolver) -> None:
+    def __init__(
+        self, catalog: Catalog, cache: RouteCache, pool: ShardPool, resolver: Resolver, shared: SharedVerifier
+    ) -> None:
         self._catalog = catalog
+        self._shared = shared
         self._cache = cache
         self._pool = pool
         self._resolver = resolver
@@ -63,8 +56,11 @@ class RoutingVerifier:
         routed: dict[str, set[str]] = {}
         counts: dict[str, int] = {}
         present, shards = await self._namespaces(index, problems)
+        known: set[str] = set()
+        missing = 0
         tenants, after = 0, None
         while True:
+            moment = await self._catalog.tenants.moment()
             page = await self._catalog.tenants.list(index, after, PAGE)
             for tenant in page:
                 shard = tenant.route.place.shard
@@ -73,10 +69,13 @@ class RoutingVerifier:
                     if place is not None:
                         routed.setdefault(place.shard, set()).add(place.namespace)
                 problems.extend(await self._tenant(tenant, present, heal))
+            missing += await self._shared.check(page, moment, heal, problems)
+            known.update(tenant.name for tenant in page)
             tenants += len(page)
             if len(page) < PAGE:
                 break
             after = page[-1].name
+        await self._shared.conclude(index, known, missing, heal, problems)
         for copy in await self._catalog.copies.list(index):
             routed.setdefault(copy.place.shard, set()).add(copy.place.namespace)
         problems.extend(_orphans(present, routed))
@@ -86,6 +85,19 @@ class RoutingVerifier:
                 detail = f"the catalog counts {registered.tenants} tenants, its routes name {found}"
                 problems.append(Problem("wrong-count", registered.name, registered.name, detail))
         return RoutingReport(index, tenants, shards, problems)
+
+    async def verify_cache(self, index: str) -> list[Problem]:
+        """Compare this process's cached routes with the catalog, and heal them."""
+        problems: list[Problem] = []
+        after: str | None = None
+        while True:
+            page = await self._catalog.tenants.list(index, after, PAGE)
+            for tenant in page:
+                stale = await self._cached(tenant, heal=True)
+                problems.extend([] if stale is None else [stale])
+            if len(page) < PAGE:
+                return problems
+            after = page[-1].name
 
     async def _namespaces(self, index: str, problems: list[Problem]) -> tuple[dict[str, set[str]], int]:
         present: dict[str, set[str]] = {}
@@ -107,19 +119,31 @@ class RoutingVerifier:
     async def _tenant(self, tenant: Tenant, present: dict[str, set[str]], heal: bool) -> list[Problem]:
         found: list[Problem] = []
         place = tenant.route.place
-        cached = self._cache.get(tenant.index, tenant.name)
-        if cached is not None and cached != tenant.route:
-            detail = f"the cache says epoch {cached.epoch} on {cached.place.shard!r}, the catalog {tenant.route.epoch}"
-            if heal:
-                self._cache.forget(tenant.index, tenant.name)
-                self._cache.put(tenant.index, tenant.name, tenant.route)
-            found.append(Problem("stale-cache", tenant.name, place.shard, detail, heal))
+        stale = await self._cached(tenant, heal)
+        if stale is not None:
+            found.append(stale)
         if tenant.state in (TenantState.CREATING, TenantState.DELETING):
             found.append(await self._half_done(tenant, heal))
         elif place.shard in present and place.namespace not in present[place.shard]:
             detail = f"namespace {place.namespace!r} is not on the shard: restore it from a backup"
             found.append(Problem("missing-namespace", tenant.name, place.shard, detail))
         return found
+
+    async def _cached(self, tenant: Tenant, heal: bool) -> Problem | None:
+        """A cached route that is not the catalog's."""
+        cached = self._cache.get(tenant.index, tenant.name)
+        if cached is None or cached == tenant.route:
+            return None
+        if cached.epoch > tenant.route.epoch:  # learnt after the tenant was read, unless it is no route at all
+            with suppress(NotFound):
+                tenant = await self._catalog.tenants.get(tenant.index, tenant.name)
+            if cached == tenant.route:
+                return None
+        detail = f"the cache says epoch {cached.epoch} on {cached.place.shard!r}, the catalog {tenant.route.epoch}"
+        if heal:
+            self._cache.forget(tenant.index, tenant.name)
+            self._cache.put(tenant.index, tenant.name, tenant.route)
+        return Problem("stale-cache", tenant.name, tenant.route.place.shard, detail, heal)
 
     async def _half_done(self, tenant: Tenant, heal: bool) -> Problem:
         place = tenant.route.place

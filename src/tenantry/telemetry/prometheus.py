@@ -46,7 +46,7 @@ class PrometheusTelemetry:
             ("source",),
             registry=self.registry,
         )
-        self._from_cache, self._from_catalog = lookups.labels("cache"), lookups.labels("catalog")
+        self._lookups = {source: lookups.labels(source) for source in ("cache", "shared", "catalog")}
         # Finding a labelled child costs more than counting; there are few, so they are kept.
         self._request_children: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
         self._operation_children: dict[tuple[str, str, str, bool], tuple[Counter, Histogram]] = {}
@@ -64,9 +64,9 @@ class PrometheusTelemetry:
         found[0].inc()
         found[1].observe(seconds)
 
-    def lookup(self, cached: bool) -> None:
-        """One route look-up, from the cache or from the catalog."""
-        (self._from_cache if cached else self._from_catalog).inc()
+    def lookup(self, source: str) -> None:
+        """One route look-up, by where the route was found."""
+        self._lookups[source].inc()
 
     def request(self, api: str, method: str, route: str, status: int, seconds: float) -> None:
         """One answered HTTP request; ``route`` is the template, not the path."""

@@ -9,5 +9,5 @@ class SilentTelemetry:
     def operation(self, kind: str, index: str, shard: str, seconds: float, ok: bool) -> None:
         """Nothing."""
 
-    def lookup(self, cached: bool) -> None:
+    def lookup(self, source: str) -> None:
         """Nothing."""

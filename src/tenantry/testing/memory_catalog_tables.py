@@ -12,7 +12,7 @@ from tenantry.errors import Conflict, InvalidArgument
 from tenantry.model.keys import ApiKey
 from tenantry.model.leases import Copy, Lease
 from tenantry.model.moves import Move
-from tenantry.model.topology import LogicalIndex, Place, Shard, Tenant, TenantState
+from tenantry.model.topology import LogicalIndex, Place, Shard, Tenant, TenantState, bucket_of
 
 #: Called with the name of a method before it acts.
 Enter: TypeAlias = Callable[[str], Awaitable[None]]
@@ -34,6 +34,7 @@ class Tables:
         log: tenant to its entries as bytes, by place, in order.
         acknowledged: tenant to router to epoch.
         settings: values as JSON.
+        moment: of the last change of a route; changes: the same for each bucket of tenants.
     """
 
     def __init__(self) -> None:
@@ -48,6 +49,8 @@ class Tables:
         self.acknowledged: dict[Key, dict[str, int]] = {}
         self.heads: dict[Key, int] = {}
         self.log: dict[Key, dict[int, bytes]] = {}
+        self.moment = 0
+        self.changes: dict[int, int] = {}
         self.copies: dict[tuple[str, Place], Copy] = {}
 
     def alive(self, index: str, name: str) -> Tenant | None:
@@ -106,6 +109,9 @@ class Tables:
                 self.owners.pop(key, None)
             else:
                 self.owners[key] = owner
+        if old is not None and old.route != new.route:
+            self.moment += 1
+            self.changes[bucket_of(new.index, new.name)] = self.moment
         self.tenants[new.index, new.name] = new
 
     def _planned(self, shard: Shard | None, new: Tenant) -> int:

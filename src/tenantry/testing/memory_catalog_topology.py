@@ -10,6 +10,7 @@ from tenantry.catalogs.rules import check_epoch, check_limits, has_part, has_ret
 from tenantry.errors import AlreadyExists, InvalidArgument, NotFound, Refused
 from tenantry.model.topology import (
     Claim,
+    Dated,
     LogicalIndex,
     Place,
     Route,
@@ -177,6 +178,20 @@ class MemoryTenants:
         if tenant is None:
             raise NotFound("tenant", name)
         return tenant
+
+    async def get_dated(self, index: str, name: str) -> Dated:
+        """Raises NotFound."""
+        return Dated(await self.get(index, name), self._all.moment + 1)
+
+    async def moment(self) -> int | None:
+        """Of the next change."""
+        await self._enter("tenants.moment")
+        return self._all.moment + 1
+
+    async def changes(self) -> dict[int, int] | None:
+        """Every one there was."""
+        await self._enter("tenants.changes")
+        return dict(self._all.changes)
 
     async def list(
         self, index: str, after: str | None = None, limit: int = 100, prefix: str = "", shard: str | None = None

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from tenantry.router.verify import Problem
+from tenantry.router.problems import Problem
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True):

@@ -1,0 +1,21 @@
+"""What a check of the routing may find."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """One disagreement.
+
+    ``kind`` is ``stale-cache``, ``missing-namespace``, ``missing-shard``, ``half-created``, ``half-deleted``,
+    ``orphan-namespace``, ``wrong-count`` or ``shard-unreachable``; of routes in Redis ``damaged-shared-route``,
+    ``old-shared-route``, ``wrong-shared-route``, ``missing-shared-routes``, ``orphan-shared-routes`` or
+    ``shared-routes-unreachable``. ``healed`` tells whether it was mended.
+    """
+
+    kind: str
+    name: str
+    shard: str
+    detail: str
+    healed: bool = False
