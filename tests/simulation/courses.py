@@ -40,6 +40,8 @@ class Settings:
     wishes: bool = True
     #: Routes that a router keeps in its cache; with few it often asks the catalog.
     routes: int = 1_000
+    #: Whether processes keep routes for each other, where a third of the reads give back old ones.
+    shared: bool = False
 
 
 @dataclass
@@ -76,4 +78,5 @@ def settings_for(seed: int) -> Settings:
         suspensions=chance.choice([0, 1, 1, 2]),
         wishes=chance.random() < 0.6,
         routes=chance.choice([1, 1_000]),
+        shared=chance.random() < 0.5,
     )

@@ -17,7 +17,9 @@ from tenantry.control.mover.verifier import Verifier
 from tenantry.model.changes import Touched
 from tenantry.model.moves import Move, Phase, Proof, target_rules
 from tenantry.model.records import CopiedPage
+from tenantry.router.inflight import Inflight
 from tenantry.router.member import Member
+from tenantry.testing.memory_catalog_topology import MemoryTenants
 
 
 def without_r1(patch):
@@ -92,6 +94,26 @@ def without_verifying(patch):
     patch.setattr(Verifier, "run", run)
 
 
+def without_moments(patch):
+    """Use routes of other processes whenever they were read."""
+
+    async def changes(self):
+        return {}
+
+    patch.setattr(MemoryTenants, "changes", changes)
+
+
+def without_floors(patch):
+    """Use routes of other processes also when this one has acknowledged a newer one."""
+
+    def enter(self, index, tenant, epoch):
+        key = (index, tenant, epoch)
+        self._held[key] = self._held.get(key, 0) + 1
+        return True
+
+    patch.setattr(Inflight, "enter", enter)
+
+
 RULES = {
     "R1": without_r1,
     "R2": without_r2,
@@ -99,6 +121,8 @@ RULES = {
     "R4": without_r4,
     "R5": without_r5,
     "R6": without_r6,
+    "moments": without_moments,
+    "floors": without_floors,
 }
 
 

@@ -30,6 +30,7 @@ from tenantry.telemetry.silent import SilentTelemetry
 from tenantry.testing.history import ABSENT, History, Read
 from tenantry.testing.memory_backend import MemoryBackend
 from tenantry.testing.memory_catalog import MemoryCatalog
+from tenantry.testing.memory_shared import MemorySharedRoutes
 from tenantry.testing.virtual_loop import VirtualClock, run_virtual
 from tenantry.testing.world import CALM, KilledError, Process, ProcessClock, SuspendedError, Weather, World
 
@@ -91,6 +92,7 @@ class Course:
         self.loop = asyncio.get_running_loop()
         self.clock = VirtualClock(self.loop)
         self.catalog = MemoryCatalog()
+        self.shared = MemorySharedRoutes(old_share=1 / 3, chance=random.Random(f"shared/{settings.seed}"))
         self.stores: dict[tuple[str, str], MemoryBackend] = {}
         self.history = History(settings.visible_s)
         self.processes: list[Process] = []
@@ -145,6 +147,7 @@ class Course:
                 lease_s=LEASE_S,
                 moving=MovingLimits(call_s=CALL_S, request_s=REQUEST_S, poll_s=0.05),
                 faults=Hook(self, process),
+                shared=process.reach(self.shared) if self.settings.shared else None,
             )
         )
         self.processes.append(process)

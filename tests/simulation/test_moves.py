@@ -82,6 +82,11 @@ def crowded(seed: int) -> dict:
     return {"settings": Settings(seed, kills=0, suspensions=0, wishes=False, clients=8)}
 
 
+def sharing(seed: int) -> dict:
+    """Routers that keep one route each and share theirs; some of them are young."""
+    return {"settings": Settings(seed, routes=1, shared=True, kills=2, wishes=False)}
+
+
 def as_it_comes(seed: int) -> dict:
     return {}
 
@@ -96,6 +101,8 @@ def as_it_comes(seed: int) -> dict:
         ("R4", 120, slow_pages),
         ("R5", 120, crowded),
         ("R6", 60, crowded),
+        ("moments", 200, sharing),
+        ("floors", 200, sharing),
     ],
 )
 def test_leaving_out_a_rule_is_found(rule: str, courses: int, course) -> None:

@@ -27,6 +27,7 @@ from tenantry.model.records import Metric
 from tenantry.model.topology import LogicalIndex, Place, Shard, ShardState
 from tenantry.ports import Catalog
 from tenantry.testing.catalog_log_contract import LogsContract
+from tenantry.testing.catalog_moments_contract import MomentsContract
 from tenantry.testing.catalog_moves_contract import MovesContract
 from tenantry.testing.catalog_samples import INDEX, buried, placed, prepared, rerouted
 from tenantry.testing.catalog_tenants_contract import ListContract, PlaceContract, RouteContract
@@ -211,6 +212,7 @@ class CatalogContract(
     IndexContract,
     ShardContract,
     PlaceContract,
+    MomentsContract,
     RouteContract,
     ListContract,
     KeyContract,
