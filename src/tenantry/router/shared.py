@@ -58,23 +58,30 @@ class Shared:
         """The usable route of an active tenant, if there is one; under a lease that holds. Never raises."""
         if self.store is None or self._clock.monotonic() < self._away_until:
             return None
-        asked = (self._member.term, self._inflight.forgotten)
         try:
-            if self._changes is None or asked != self._asked:
-                self._changes = await self._tenants.changes()
-                self._asked = asked
-            changes = self._changes
-            if changes is None:
-                return None
-            entry = await self.store.get(index, tenant)
+            entry, changes = await self._look(self.store, index, tenant)
+            if changes is not self._changes:  # events may have been missed meanwhile, as when a feed begins
+                entry, changes = await self._look(self.store, index, tenant)
         except TenantryError as error:
             self._trouble(error)
             return None
         self._back()
-        if entry is None or entry.route.state is not TenantState.ACTIVE:
+        if entry is None or changes is None or changes is not self._changes:
             return None
-        old = entry.moment <= changes.get(bucket_of(index, tenant), 0) or changes is not self._changes
-        return None if old or entry.route.epoch < self._heard.get((index, tenant), 0) else entry.route
+        if entry.moment <= changes.get(bucket_of(index, tenant), 0) or entry.route.state is not TenantState.ACTIVE:
+            return None
+        return None if entry.route.epoch < self._heard.get((index, tenant), 0) else entry.route
+
+    async def _look(
+        self, store: SharedRoutes, index: str, tenant: str
+    ) -> tuple[DatedRoute | None, Mapping[int, int] | None]:
+        """The entry, and the changes that it must show."""
+        asked = (self._member.term, self._inflight.forgotten)
+        if self._changes is None or asked != self._asked:
+            self._changes = await self._tenants.changes()
+            self._asked = asked
+        changes = self._changes
+        return (None if changes is None else await store.get(index, tenant)), changes
 
     def keep(self, dated: Dated) -> None:
         """Write a route that was read from the catalog, soon."""
