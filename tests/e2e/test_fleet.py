@@ -205,7 +205,9 @@ async def read_forever(fleet: Fleet, tenant: str) -> None:
 
 async def move_forever(fleet: Fleet, tenant: str) -> None:
     while not fleet.stopping:
-        here = (await fleet.done("GET", f"{BASE}/tenants/{tenant}"))["shard"]
+        found = await fleet.ask("GET", f"{BASE}/tenants/{tenant}")
+        assert found.status_code == 200, found.text
+        here = found.json()["shard"]
         target = next(shard for shard in SHARDS if shard != here)
         answer = await fleet.ask("POST", f"{BASE}/tenants/{tenant}/move", json={"target": target, "soak_s": 0.2})
         if answer.status_code not in (202, 400, 409):  # already begun, or already there: the answer was lost

@@ -5,6 +5,10 @@ from __future__ import annotations
 import msgspec
 
 
+#: Cost a read of the catalog, or a little memory.
+HARMLESS = frozenset({"missing-shared-routes", "orphan-shared-routes"})
+
+
 class Problem(msgspec.Struct, frozen=True):
     """One disagreement.
 

@@ -9,7 +9,7 @@ import msgspec
 from tenantry.errors import NotFound, TenantryError
 from tenantry.model.topology import Tenant, TenantState
 from tenantry.ports import Catalog, RouteCache
-from tenantry.router.problems import Problem
+from tenantry.router.problems import HARMLESS, Problem
 from tenantry.router.resolve import Resolver
 from tenantry.router.shards import ShardPool
 from tenantry.router.verify_shared import SharedVerifier
@@ -27,8 +27,8 @@ class RoutingReport(msgspec.Struct, frozen=True):
 
     @property
     def consistent(self) -> bool:
-        """Nothing is wrong, or all that was is mended."""
-        return all(problem.healed for problem in self.problems)
+        """Nothing is wrong, or all that was is mended, or harmless."""
+        return all(problem.healed or problem.kind in HARMLESS for problem in self.problems)
 
 
 class RoutingVerifier:
