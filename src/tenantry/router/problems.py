@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 
-
 #: Cost a read of the catalog, or a little memory.
 HARMLESS = frozenset({"missing-shared-routes", "orphan-shared-routes"})
 
