@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     redis_prefix: str = Field(
         default="tenantry",
         pattern=r"^[A-Za-z0-9_.:-]{1,64}$",
-        description="Begins all names in Redis; clusters that share a server differ in it.",
+        description="Begins all names in Redis. Clusters that share a server are kept apart in any case.",
     )
     redis_routes_s: float = Field(default=600.0, ge=1, description="How long Redis keeps a route, seconds.")
     default_backend: str = Field(default="embedded", description="Backend of shards that name none.")

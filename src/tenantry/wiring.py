@@ -178,8 +178,12 @@ def _check_not_lost(settings: Settings) -> None:
         )
 
 
-def feeds_of(settings: Settings) -> list[EventFeed]:
-    """What carries events between the processes of a fleet; none where a process has its cluster to itself."""
+def feeds_of(settings: Settings, history: str) -> list[EventFeed]:
+    """What carries events between the processes of a fleet; none where a process has its cluster to itself.
+
+    Args:
+        history: of the catalog (`SqlCatalog.history`).
+    """
     if settings.catalog_url is None:
         return []
     feeds: list[EventFeed] = []
@@ -188,17 +192,19 @@ def feeds_of(settings: Settings) -> list[EventFeed]:
         feeds.append(import_module("tenantry.feeds.postgres").PostgresFeed(url))
     if settings.redis_url is not None:
         module = _with_redis("tenantry.feeds.redis")
-        feeds.append(module.RedisFeed(settings.redis_url.get_secret_value(), settings.redis_prefix))
+        # Gateways of before and after a fail-over must hear each other.
+        prefix = f"{settings.redis_prefix}:{history.partition('-')[0]}"
+        feeds.append(module.RedisFeed(settings.redis_url.get_secret_value(), prefix))
     return feeds
 
 
-def shared_routes_of(settings: Settings) -> SharedRoutes | None:
+def shared_routes_of(settings: Settings, history: str) -> SharedRoutes | None:
     """Where the processes of a fleet keep routes for each other; nowhere without Redis."""
     if settings.catalog_url is None or settings.redis_url is None:
         return None
     module = _with_redis("tenantry.caches.redis")
     made: SharedRoutes = module.RedisRoutes(
-        settings.redis_url.get_secret_value(), settings.redis_prefix, settings.redis_routes_s
+        settings.redis_url.get_secret_value(), f"{settings.redis_prefix}:{history}", settings.redis_routes_s
     )
     return made
 
@@ -214,6 +220,7 @@ def _with_redis(module: str) -> ModuleType:
 
 async def _open(settings: Settings, telemetry: Telemetry | None) -> Cluster:
     catalog = await open_catalog(settings.catalog())
+    history = "" if settings.catalog_url is None else await catalog.history()
     wiring = Wiring(settings)
 
     async def close() -> None:
@@ -222,8 +229,8 @@ async def _open(settings: Settings, telemetry: Telemetry | None) -> Cluster:
 
     return Cluster(
         Parts(
-            feeds=feeds_of(settings),
-            shared=shared_routes_of(settings),
+            feeds=feeds_of(settings, history),
+            shared=shared_routes_of(settings, history),
             check_every_s=settings.routing_check_s,
             catalog=catalog,
             cache=MemoryRouteCache(settings.route_cache_size),

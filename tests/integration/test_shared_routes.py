@@ -24,7 +24,7 @@ from tenantry.model.topology import DatedRoute, Place, TenantState, bucket_of
 from tenantry.settings import Settings
 from tenantry.testing.catalog_samples import INDEX, placed, prepared
 from tenantry.testing.redis_server import RedisServer
-from tenantry.testing.servers import started
+from tenantry.testing.servers import PostgresServer, started
 from tenantry.wiring import init_cluster, open_cluster
 
 DIMENSION = 8
@@ -73,6 +73,10 @@ class Fleet:
             await cluster.shards.add(name, backend="pgvector", options={"url_env": "SHARDS_URL"})
         return cluster
 
+    async def close(self) -> None:
+        """All processes end."""
+        await self._stack.pop_all().aclose()
+
     async def another(self) -> tuple[Cluster, Count]:
         count = Count()
         cluster = await open_cluster(Settings(**self._settings), telemetry=count)
@@ -108,7 +112,13 @@ async def filled(cluster: Cluster, *names: str) -> None:
 
 
 async def kept(client: redis.asyncio.Redis, name: str) -> bool:
-    return bool(await client.exists(f"tenantry:route:default:{name}"))
+    return bool(await client.keys(f"tenantry:*:route:default:{name}"))
+
+
+def prefix_of(cluster: Cluster) -> str:
+    store = cluster._shared.store
+    assert isinstance(store, RedisRoutes)
+    return store.prefix
 
 
 async def test_a_route_that_one_gateway_read_serves_the_next(fleet: Fleet, client: redis.asyncio.Redis) -> None:
@@ -132,7 +142,7 @@ async def test_one_that_was_read_before_the_route_changed_is_not_used(
     second, _ = await fleet.another()
     await second.tenant("acme").fetch(["a"])
     await until(lambda: kept(client, "acme"))
-    key = "tenantry:route:default:acme"
+    key = f"{prefix_of(first)}:route:default:acme"
     old = await client.get(key)
     await first.tenants.suspend("acme")
     await until(lambda: _gone(client, "acme"))
@@ -183,17 +193,37 @@ async def test_a_reading_beside_a_change_that_commits_late_is_not_used(postgres_
         assert moment <= changes[bucket_of(INDEX, "t")]
 
 
+async def test_a_copy_of_the_catalog_uses_no_routes_of_the_original(
+    fleet: Fleet, client: redis.asyncio.Redis, postgres_server: PostgresServer, postgres_url: str
+) -> None:
+    """As after a restore from a dump: the numbers that date routes begin at another place, the names are the same."""
+    first = await fleet.first()
+    await filled(first, "acme", "other")
+    await (await fleet.another())[0].tenant("acme").fetch(["a"])
+    await until(lambda: kept(client, "acme"))
+    await fleet.close()
+    copy = postgres_server.create_database(template=postgres_url)
+    try:
+        fleet._settings["catalog_url"] = copy
+        restored, counted = await fleet.another()
+        assert len(await restored.tenant("acme").fetch(["a"])) == 1
+        assert counted.sources == {"catalog": 1}
+        await fleet.close()
+    finally:
+        postgres_server.drop_database(copy)
+
+
 async def test_verify_routing_finds_and_heals_every_kind(
     fleet: Fleet, client: redis.asyncio.Redis, server: RedisServer
 ) -> None:
     cluster = await fleet.first()
     names = [f"t{i}" for i in range(6)]
     await filled(cluster, *names)
-    reading = RedisRoutes(server.url, "tenantry", 60)
+    reading = RedisRoutes(server.url, prefix_of(cluster), 60)
     await cluster.verify_routing()
     assert all(await reading.check("default", names))
     whole = {name: await reading.get("default", name) for name in names}
-    key = "tenantry:route:default:{}".format
+    key = f"{prefix_of(cluster)}:route:default:{{}}".format
 
     def forged(name: str, **changes: Any) -> DatedRoute:
         entry = whole[name]
@@ -238,7 +268,7 @@ async def test_a_wrong_entry_does_no_harm_before_it_is_healed(fleet: Fleet, serv
     place = (await first.tenants.get("acme")).tenant.route.place
     wrong = next(shard for shard in ("pg-0", "pg-1") if shard != place.shard)
     route = (await first.tenants.get("acme")).tenant.route
-    reading = RedisRoutes(server.url, "tenantry", 60)
+    reading = RedisRoutes(server.url, prefix_of(first), 60)
     backend = await first._pool.backend("default", wrong)
     for namespace in ("nothing-there", "empty"):
         if namespace == "empty":
@@ -284,10 +314,10 @@ async def test_the_check_runs_by_itself_and_heals(
         for cluster in (first, second):
             cluster.check_routing_regularly()
         await until(lambda: kept(client, "other"))
-        await client.set("tenantry:route:default:acme", b"garbage")
+        await client.set(f"{prefix_of(first)}:route:default:acme", b"garbage")
         route = (await first.tenants.get("acme")).tenant.route
         second._parts.cache.put("default", "acme", msgspec.structs.replace(route, epoch=77, place=Place("pg-9", "x")))
-        reading = RedisRoutes(server.url, "tenantry", 60)
+        reading = RedisRoutes(server.url, prefix_of(first), 60)
 
         async def healed() -> bool:
             entry = await reading.get("default", "acme")

@@ -1,10 +1,15 @@
 """Serve a data folder for tests: prints the URL when ready, settings come from TENANTRY_* variables.
 
 Usage: serve_gateway.py DIMENSION METRIC
+
+With CLOCK_WRONG_BY_S the wall clock of this process is wrong by so many seconds; SIGUSR1 turns the sign around.
 """
 
 import asyncio
+import os
+import signal
 import sys
+import time
 
 import structlog
 
@@ -13,6 +18,13 @@ from tenantry.gateway.serve import loop_factory, serve
 from tenantry.settings import Settings
 from tenantry.telemetry.prometheus import PrometheusTelemetry
 from tenantry.wiring import init_cluster, open_cluster
+
+
+def have_wrong_clock(seconds: float) -> None:
+    right = time.time
+    off = [seconds]
+    time.time = lambda: right() + off[0]
+    signal.signal(signal.SIGUSR1, lambda *_: off.__setitem__(0, -off[0]))
 
 
 async def main() -> None:
@@ -29,6 +41,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    have_wrong_clock(float(os.environ.get("CLOCK_WRONG_BY_S", "0")))
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(main())

@@ -36,12 +36,12 @@ class RedisRoutes:
 
     Args:
         url: ``redis://[user:password@]host:port/database``, or ``rediss://`` for TLS.
-        prefix: begins all keys; clusters that share a server differ in it.
+        prefix: begins all keys; catalogs that share a server, and a catalog before and after a restore, differ in it.
         kept_s: how long an entry is kept, seconds.
     """
 
     def __init__(self, url: str, prefix: str, kept_s: float) -> None:
-        self._prefix = prefix
+        self.prefix = prefix
         self._kept_s = max(1, round(kept_s))
         try:
             self._client = redis.asyncio.Redis.from_url(
@@ -89,7 +89,7 @@ class RedisRoutes:
         await self._client.aclose()
 
     def _key(self, index: str, tenant: str) -> bytes:
-        return f"{self._prefix}:route:{index}:{tenant}".encode()
+        return f"{self.prefix}:route:{index}:{tenant}".encode()
 
     async def _call(self, work: Any) -> Any:
         try:

@@ -10,6 +10,7 @@ from tenantry.catalogs.indexes import SqlIndexes
 from tenantry.catalogs.keys import SqlKeys
 from tenantry.catalogs.leases import SqlLeases
 from tenantry.catalogs.log import SqliteLog, SqlLog
+from tenantry.catalogs.moments import history_of
 from tenantry.catalogs.moves import SqlMoves
 from tenantry.catalogs.settings import SqlSettings
 from tenantry.catalogs.shards import SqlShards
@@ -48,6 +49,11 @@ class SqlCatalog:
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+    async def history(self) -> str:
+        """What sets names in a shared Redis apart from those of other catalogs, and of this one's past before a restore
+        or a fail-over. Begins with ten characters that are the catalog's for good (``1f0c8a2b-``)."""
+        return await history_of(self._store)
 
     async def aclose(self) -> None:
         """Close connections; safe to call twice."""

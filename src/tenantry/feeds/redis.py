@@ -20,7 +20,7 @@ class RedisFeed:
 
     Args:
         url: ``redis://[user:password@]host:port/database``, or ``rediss://`` for TLS.
-        prefix: begins the channel's name; clusters that share a server differ in it.
+        prefix: begins the channel's name; catalogs that share a server differ in it.
     """
 
     def __init__(self, url: str, prefix: str) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib.util
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -113,6 +115,22 @@ class PostgresServer:
     def come_back(self) -> None:
         """On the same port, with the same data."""
         self._ctl_start(self.port)
+
+    def stand_still(self) -> None:
+        """Let it answer nothing, with every connection open; `go_on` ends it."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """After `stand_still`."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, sent: signal.Signals) -> None:
+        """To the server and to the processes of its connections."""
+        main = int((self._data / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+        for process in (main, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, sent)
 
     def url(self, database: str = "postgres") -> str:
         """``postgresql://role:password@127.0.0.1:port/database``."""
