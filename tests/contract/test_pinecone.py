@@ -7,10 +7,11 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tenantry.backends.pinecone import PineconeBackend, PineconeOptions
-from tenantry.model.records import Metric
+from tenantry.model.records import Metric, Record
 from tenantry.testing.backend_contract import BackendContract
 from tenantry.testing.backend_samples import UNUSUAL_IDS
 
@@ -57,3 +58,17 @@ class TestDotProduct(PineconeContract):
 
 class TestEuclidean(PineconeContract):
     metric = Metric.EUCLIDEAN
+
+
+async def test_a_large_batch_goes_in_requests_of_the_size_that_pinecone_takes(controller: str, tmp_path: Path) -> None:
+    """2 MB at most, which vectors of float32 fill quickly: 20 characters for each number."""
+    key = tmp_path / "key"
+    key.write_text(ADMIN_KEY)
+    options = PineconeOptions(api_key_file=str(key), controller=controller, cloud="aws", region="us-east-1")
+    backend = PineconeBackend(768, Metric.COSINE, f"shard-{next(_numbers)}", options)
+    await backend.probe()
+    await backend.create("large")
+    values = np.random.default_rng(3).standard_normal((600, 768), np.float32)
+    await backend.index("large").upsert([Record(f"r{i}", each, {"text": "x" * 300}) for i, each in enumerate(values)])
+    assert (await backend.stats("large")).vectors == 600
+    await backend.aclose()

@@ -46,14 +46,12 @@ from tenantry.ports import Features
 #: Pinecone's own limits: https://docs.pinecone.io/reference/api/database-limits
 MOST_HITS = 10_000
 UPSERT_RECORDS = 1_000
-UPSERT_BYTES = 2 * 2**20
+UPSERT_BYTES = 2_000_000
 DELETE_IDS = 1_000
 LIST_PAGE = 100
 #: Ids go into the URL of a fetch.
 FETCH_IDS = 100
 FETCH_CHARS = 4_000
-#: Digits of a float32 in JSON, with its comma.
-NUMBER_BYTES = 16
 PAUSE_S = 0.02
 #: Places in listings that are kept.
 MOST_PLACES = 1_000
@@ -183,7 +181,7 @@ class PineconeIndex(CommonIndex):
         size = 0
         for record in records:
             row = self._row(record)
-            more = len(record.id) + NUMBER_BYTES * self._backend.dimension + len(msgspec.json.encode(record.metadata))
+            more = len(msgspec.json.encode(row)) + 1
             if batch and (len(batch) == UPSERT_RECORDS or size + more > UPSERT_BYTES):
                 await self._send(batch)
                 batch, size = [], 0
