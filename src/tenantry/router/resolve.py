@@ -19,6 +19,7 @@ from tenantry.model.topology import (
     TenantState,
 )
 from tenantry.ports import Catalog, Clock, PlacementPolicy, RouteCache, Telemetry
+from tenantry.router.counts import ShardCounts
 from tenantry.router.member import Member
 from tenantry.router.news import News
 from tenantry.router.shards import ShardPool
@@ -59,6 +60,7 @@ class Resolver:
         self._limits = limits
         self._clock = clock
         self._telemetry = telemetry
+        self._counts = ShardCounts(clock)
         self._looked_at: dict[tuple[str, str], tuple[int, float]] = {}
         self._creating: dict[tuple[str, str], asyncio.Task[Route]] = {}
         news.on_route.append(self._hear)
@@ -193,14 +195,15 @@ class Resolver:
         )
 
     async def view(self, index: str) -> ClusterView:
-        """The shards of an index as placement sees them, from the catalog and the backends' own counts."""
+        """The shards of an index as placement sees them, from the catalog and the backends' own counts (`ShardCounts`:
+        where counting takes long, these may be as old as a minute)."""
         claims = await self._catalog.tenants.claims(index)
         views = []
         for shard in await self._catalog.shards.list(index):
             vectors = 0
             if shard.state is ShardState.ACTIVE:
                 backend = await self._pool.backend(index, shard.name)
-                vectors = (await backend.stats()).vectors
+                vectors = await self._counts.vectors(index, shard.name, backend)
             views.append(ShardView(shard, vectors, claims.get(shard.name, Claim())))
         return ClusterView(index, tuple(views))
 

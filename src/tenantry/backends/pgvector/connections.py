@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,10 +20,13 @@ from tenantry.backends.pgvector.options import PgvectorOptions
 from tenantry.errors import Unavailable, Unsupported
 
 Connection = psycopg.AsyncConnection[TupleRow]
+Pool = psycopg_pool.AsyncConnectionPool[Connection]
 
 CONNECT_S = 5
 QUEUE_WAIT_S = 10.0
 IDLE_S = 300.0
+#: After so long the pool gets the usual connection back, and may close it for its age, seconds.
+USUAL_S = 300.0
 #: The first with iterative index scans, without which a filter can leave an indexed search with too few hits.
 LEAST_VERSION = (0, 8)
 #: Each connection's own table, where what is copied in waits to be merged.
@@ -37,7 +41,10 @@ class Connections:
         self._url = url
         self._options = options
         self._opening = asyncio.Lock()
-        self._pool: psycopg_pool.AsyncConnectionPool[Connection] | None = None
+        self._pool: Pool | None = None
+        self._usual: Connection | None = None
+        self._usual_until = 0.0
+        self._usual_is_busy = False
         parts = psycopg.conninfo.conninfo_to_dict(url)
         self.where = f"database {parts.get('dbname') or parts.get('user')} on {parts.get('host') or 'the local socket'}"
 
@@ -71,12 +78,40 @@ class Connections:
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator[Connection]:
-        """A connection, each statement of which is a transaction of its own."""
+        """A connection, each statement of which is a transaction of its own.
+
+        One is used as long as it is free, since it knows the tables that were asked for (a server process with cold
+        caches takes a millisecond more); the pool would hand out all of its connections in turn.
+        """
         if self._pool is None:
             raise Unavailable(f"{self.where}: not open")
         with translated(self.where):
-            async with self._pool.connection() as connection:
-                yield connection
+            if self._usual_is_busy:
+                async with self._pool.connection() as connection:
+                    yield connection
+                return
+            self._usual_is_busy = True
+            try:
+                yield await self._usual_one(self._pool)
+            finally:
+                self._usual_is_busy = False
+
+    async def _usual_one(self, pool: Pool) -> Connection:
+        """The one that was used last, unless it is broken or old: then the pool sees to it, and gives another."""
+        now = time.monotonic()
+        connection = self._usual
+        if connection is not None:
+            is_idle = connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+            if is_idle and not connection.closed and now < self._usual_until:
+                return connection
+            self._usual = None
+            await pool.putconn(connection)
+        connection = await pool.getconn()
+        if self._pool is not pool:  # closed meanwhile
+            await pool.putconn(connection)
+            raise Unavailable(f"{self.where}: closed")
+        self._usual, self._usual_until = connection, now + USUAL_S
+        return connection
 
     @asynccontextmanager
     async def apart(self) -> AsyncIterator[Connection]:
@@ -89,7 +124,10 @@ class Connections:
     async def aclose(self) -> None:
         """Close them all; safe to call twice."""
         pool, self._pool = self._pool, None
+        usual, self._usual = self._usual, None
         if pool is not None:
+            if usual is not None:
+                await (usual.close() if self._usual_is_busy else pool.putconn(usual))
             await pool.close()
 
     async def _prepare(self, statements: list[str]) -> None:
