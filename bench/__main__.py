@@ -35,6 +35,11 @@ BENCHES = {
         "a tenant that moves under load: copy rate, latencies, the wait at the switch; a naive mover",
     ),
     "adapters": ("bench.adapters", "a query through the library against the own client of the engine behind a shard"),
+    "layouts": ("bench.layouts", "2,000 tenants behind Tenantry against one index of the same engine with a filter"),
+    "route_layers": (
+        "bench.route_layers",
+        "a route from this process, from Redis, from the catalog; hit rates by Zipf's law",
+    ),
     "fleet": ("bench.fleet", "from the commit of a new route to its use in three other gateways"),
     "planner": ("bench.planner", "plans for 10,000 tenants and for a million; the objective against exact optima"),
     "peers": ("bench.peers.run", "one workload on Tenantry, Chroma, LanceDB, Milvus Lite and pgvector"),

@@ -3,72 +3,50 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any
 
 import numpy as np
-import psycopg
-from pgvector.psycopg import register_vector_async
 
-from bench import clusters
+from bench import clusters, engines
+from bench.engines import TOP_K, Call
 from bench.measure import Context, Report, median_us
-from tenantry.testing.servers import PostgresServer
+from tenantry.cluster.handles import TenantHandle
 
 MAX_ADDED_US = 300.0
 SIZES = (500, 3_000)
-TOP_K = 10
 TENANT = "tenant"
-VECTORS_VARIABLE = "TENANTRY_BENCH_VECTORS"
-
-Call = Callable[[np.ndarray], Awaitable[Any]]
 
 
 def run(context: Context) -> Report:
-    report = Report("adapters", "query through the library against the engine's own client, same table, same process")
-    asyncio.run(_pgvector(context, report))
+    report = Report("adapters", "query through the library against the engine's own client, same data, same process")
+    only = context.options.get("only", "")
+    for name in only.split(",") if only else engines.NAMES:
+        asyncio.run(_engine(context, report, name))
     report.notes.append(
-        "pgvector: psycopg with prepared statements, binary results and the registered vector type, one connection; "
-        "the ten nearest with metadata, exact. Each query is put to both in turn, in changing order. A round's figure "
-        "is the difference of its medians. Both find the same."
+        "The ten nearest with metadata. Each query is put to both in turn, in changing order. A round's figure is the "
+        "difference of its medians. Both find the same."
     )
     return report
 
 
-async def _pgvector(context: Context, report: Report) -> None:
-    with PostgresServer.start() as postgres:
-        os.environ[VECTORS_VARIABLE] = url = postgres.create_database()
-        cluster = await clusters.new_cluster(context.folder / "cluster", shards=0)
-        async with cluster:
-            await cluster.shards.add("pg", backend="pgvector", options={"url_env": VECTORS_VARIABLE, "schema": "pg"})
-            async with await psycopg.AsyncConnection.connect(url, autocommit=True) as own:
-                await register_vector_async(own)
-                for number, size in enumerate(SIZES):
-                    name = f"{TENANT}-{size}"
-                    await clusters.fill(cluster, {name: size})
-                    backend: Any = await cluster.router.pool.backend("default", "pg")
-                    table = backend.table(name).as_string()
-                    await own.execute(f"ANALYZE {table}".encode())
-                    questions = clusters.queries(number, context.pick(300, 100))
-                    await _measure(
-                        context, report, f"pgvector, {size:,} vectors", *_calls(cluster, own, name, table), questions
-                    )
+async def _engine(context: Context, report: Report, name: str) -> None:
+    context.say(name)
+    folder = context.folder / name
+    async with engines.running(name, folder) as engine, await clusters.new_cluster(folder / "cluster", 0) as cluster:
+        report.notes.append(f"{engine.name}: its own client is {engine.own}.")
+        await cluster.shards.add("shard", backend=engine.kind, options=dict(engine.options))
+        for number, size in enumerate(SIZES):
+            tenant = f"{TENANT}-{size}"
+            await clusters.fill(cluster, {tenant: size})
+            backend = await cluster.router.pool.backend("default", "shard")
+            direct = await engine.direct(backend, tenant)
+            handle = cluster.tenant(tenant)
 
+            async def through(vector: np.ndarray, handle: TenantHandle = handle) -> list[str]:
+                return [hit.id for hit in await handle.query(vector, top_k=TOP_K, include_metadata=True)]
 
-def _calls(cluster: Any, own: Any, name: str, table: str) -> tuple[Call, Call]:
-    statement = (
-        f"SELECT id, vector <=> %b AS distance, metadata FROM {table} ORDER BY distance, id LIMIT {TOP_K}".encode()
-    )
-    handle = cluster.tenant(name)
-
-    async def direct(vector: np.ndarray) -> list[str]:
-        return [row[0] for row in await (await own.execute(statement, [vector], binary=True)).fetchall()]
-
-    async def through(vector: np.ndarray) -> list[str]:
-        return [hit.id for hit in await handle.query(vector, top_k=TOP_K, include_metadata=True)]
-
-    return direct, through
+            questions = clusters.queries(number, context.pick(300, 60))
+            await _measure(context, report, f"{engine.name}, {size:,} vectors", direct, through, questions)
 
 
 async def _measure(
@@ -83,7 +61,8 @@ async def _measure(
                 began = time.perf_counter()
                 found[call] = await call(vector)
                 times[call].append(time.perf_counter() - began)
-            assert found[direct] == found[through]
+            if found[direct] != found[through]:
+                raise RuntimeError(f"{name}: {found[direct]} directly, {found[through]} through the library")
         if turn:  # the first one warms up
             base.append(median_us(times[direct]))
             added.append(median_us(times[through]) - base[-1])
