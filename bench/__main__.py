@@ -41,6 +41,7 @@ BENCHES = {
         "a route from this process, from Redis, from the catalog; hit rates by Zipf's law",
     ),
     "fleet": ("bench.fleet", "from the commit of a new route to its use in three other gateways"),
+    "gateways": ("bench.gateways", "throughput of one, two and three gateways, and where the limit lies"),
     "planner": ("bench.planner", "plans for 10,000 tenants and for a million; the objective against exact optima"),
     "peers": ("bench.peers.run", "one workload on Tenantry, Chroma, LanceDB, Milvus Lite and pgvector"),
 }

@@ -109,7 +109,7 @@ def _throughput(context: Context, report: Report, ports: dict[str, int], request
     rates: dict[str, list[float]] = {key: [] for key in ports}
     for turn in range(context.rounds + 1):
         for key, port in ports.items():
-            rate = throughput(port, requests, CONNECTIONS, 3.0 if not context.quick else 1.0)
+            rate = throughput([port], requests, CONNECTIONS, 3.0 if not context.quick else 1.0)
             if turn:
                 rates[key].append(rate)
     report.info(f"one core, {CONNECTIONS} connections: gateway", rates["gateway"], "req/s")

@@ -61,10 +61,10 @@ class Connection:
         self.socket.close()
 
 
-def throughput(port: int, requests: Sequence[bytes], connections: int, seconds: float) -> float:
-    """Answers a second over so many connections, each with one request in flight."""
+def throughput(ports: Sequence[int], requests: Sequence[bytes], connections: int, seconds: float) -> float:
+    """Answers a second over so many connections, spread over the ports, each with one request in flight."""
     selector = selectors.DefaultSelector()
-    opened = [Connection(port) for _ in range(connections)]
+    opened = [Connection(ports[number % len(ports)]) for number in range(connections)]
     sent = done = 0
     for one in opened:
         selector.register(one.socket, selectors.EVENT_READ, one)

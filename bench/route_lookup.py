@@ -131,6 +131,7 @@ def _filled(routes: int) -> tuple[Any, Any, dict[str, Any]]:
     from tenantry.clock import SystemClock
     from tenantry.model.limits import Limits
     from tenantry.placement import policy
+    from tenantry.router.news import News
     from tenantry.router.resolve import Resolver
     from tenantry.telemetry.silent import SilentTelemetry
 
@@ -141,7 +142,18 @@ def _filled(routes: int) -> tuple[Any, Any, dict[str, Any]]:
         cache.put(INDEX, name, route)
         plain[name] = route
     absent: Any = None  # a look-up that hits touches neither catalog nor shards
-    resolver = Resolver(absent, cache, absent, policy, Limits(), SystemClock(), SilentTelemetry())
+    resolver = Resolver(
+        absent,
+        cache,
+        absent,
+        policy,
+        Limits(),
+        SystemClock(),
+        SilentTelemetry(),
+        member=absent,
+        news=News(),
+        shared=absent,
+    )
     return resolver, cache, plain
 
 
