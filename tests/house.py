@@ -102,8 +102,8 @@ def undocumented_errors() -> Iterator[str]:
 def undocumented_metrics() -> Iterator[str]:
     """Metrics that the reference does not name."""
     text = (ROOT / "docs" / "reference" / "metrics.md").read_text()
-    source = (ROOT / "src/tenantry/telemetry/prometheus.py").read_text()
-    for kind, name in re.findall(r'(Counter|Gauge|Histogram)\(\s*"(\w+)"', source):
+    source = "".join(path.read_text() for path in sorted((ROOT / "src/tenantry/telemetry").glob("*.py")))
+    for kind, name in re.findall(r'(Counter|Gauge|Histogram)(?:MetricFamily)?\(\s*"(\w+)"', source):
         shown = f"{name}_total" if kind == "Counter" else name
         if f"`{shown}`" not in text:
             yield f"docs/reference/metrics.md does not name {shown}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource, SettingsConfigDict
 
+from tenantry.control.health.values import Thresholds
 from tenantry.control.mover.context import MovingLimits
 from tenantry.model.limits import Limits
 
@@ -74,6 +75,116 @@ class Settings(BaseSettings):
         default=256, ge=1, description="Most MiB of writes that a move keeps; then it is given up."
     )
 
+    health_check_s: float = Field(
+        default=60.0, ge=0, description="Pause between a gateway's checks of the health, seconds; 0 for none."
+    )
+    health_window_s: float = Field(
+        default=300.0, ge=5, description="Window over which latencies and rates are taken, seconds."
+    )
+    health_webhook_url: SecretStr | None = Field(
+        default=None, description="URL that gets a POST when warnings come to stand or go; default: nobody is told."
+    )
+    health_uneven: float = Field(
+        default=Thresholds().uneven,
+        ge=0,
+        description="Warn of a shard with that many times the average of tenants, vectors or P95; 0: never, as below.",
+    )
+    health_p95_page_ms: float = Field(
+        default=Thresholds().p95_page_ms,
+        ge=0,
+        description="P95 of queries on a shard that pages somebody, milliseconds.",
+    )
+    health_p95_high_ms: float = Field(
+        default=Thresholds().p95_high_ms, ge=0, description="P95 of queries on a shard that is critical, milliseconds."
+    )
+    health_p95_least_ms: float = Field(
+        default=Thresholds().p95_least_ms, ge=0, description="P95 below which no shard is called uneven, milliseconds."
+    )
+    health_near_capacity: float = Field(
+        default=Thresholds().near_capacity,
+        ge=0,
+        le=1,
+        description="Used share of a shard's namespaces (`max_tenants`) to warn of.",
+    )
+    health_many_tenants: int = Field(
+        default=Thresholds().many_tenants, ge=0, description="Tenants of a shard to warn of."
+    )
+    health_full: float = Field(
+        default=Thresholds().full,
+        ge=0,
+        le=1,
+        description="Used share of a shard, of namespaces or vectors, that is critical.",
+    )
+    health_many_vectors: int = Field(
+        default=Thresholds().many_vectors, ge=0, description="Vectors of a shard to warn of."
+    )
+    health_wasteful: float = Field(
+        default=Thresholds().wasteful,
+        ge=0,
+        le=1,
+        description="Used share of a shard under which it is a waste, where the others would do.",
+    )
+    health_uneven_sizes: float = Field(
+        default=Thresholds().uneven_sizes,
+        ge=0,
+        le=1,
+        description="Share of all vectors in the largest tenth of the tenants to warn of.",
+    )
+    health_cross_tenant: float = Field(
+        default=Thresholds().cross_tenant,
+        ge=0,
+        le=1,
+        description="Share of cross-tenant searches among all queries to warn of.",
+    )
+    health_partial_searches: float = Field(
+        default=Thresholds().partial_searches,
+        ge=0,
+        le=1,
+        description="Share of cross-tenant searches that lacked a shard to warn of.",
+    )
+    health_errors: float = Field(
+        default=Thresholds().errors, ge=0, le=1, description="Share of failed operations on a shard that is critical."
+    )
+    health_shard_tenants: int = Field(
+        default=Thresholds().shard_tenants, ge=1, description="What a shard without `max_tenants` is taken to hold."
+    )
+    health_shard_vectors: int = Field(
+        default=Thresholds().shard_vectors, ge=1, description="What a shard without `max_vectors` is taken to hold."
+    )
+    health_least_tenants: int = Field(
+        default=Thresholds().least_tenants,
+        ge=1,
+        description="With fewer tenants a shard, or sizes of tenants, are not called uneven.",
+    )
+    health_least_vectors: int = Field(
+        default=Thresholds().least_vectors, ge=1, description="With fewer vectors likewise."
+    )
+    health_least_operations: int = Field(
+        default=Thresholds().least_operations,
+        ge=1,
+        description="With fewer operations in the window nothing is said of latencies, failures or searches.",
+    )
+    health_band: float = Field(
+        default=Thresholds().band,
+        ge=0,
+        lt=1,
+        description="How far a value must go back, as share of its threshold, before a warning goes.",
+    )
+    health_raise_after: int = Field(
+        default=Thresholds().raise_after,
+        ge=1,
+        description="Checks in a row that must find a warning before somebody is told.",
+    )
+    health_clear_after: int = Field(
+        default=Thresholds().clear_after, ge=1, description="Checks in a row that must not find it before it goes."
+    )
+    metrics_top_tenants: int = Field(
+        default=20,
+        ge=0,
+        le=1_000,
+        description="Tenants with metrics of their own, and in reports of health: the busiest; 0 for none.",
+    )
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -86,6 +197,10 @@ class Settings(BaseSettings):
         """Arguments, environment, ``.env``; then a folder of files, one for each secret (``tenantry_catalog_url``)."""
         folder = os.environ.get(SECRETS_VARIABLE) or None
         return init_settings, env_settings, dotenv_settings, SecretsSettingsSource(settings_cls, secrets_dir=folder)
+
+    def thresholds(self) -> Thresholds:
+        """The thresholds of warnings among the settings."""
+        return Thresholds(**{name: getattr(self, f"health_{name}") for name in Thresholds.__struct_fields__})
 
     def moving(self) -> MovingLimits:
         """The bounds of moves among the settings."""

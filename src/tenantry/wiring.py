@@ -19,7 +19,7 @@ from tenantry.cluster import Cluster, Parts
 from tenantry.errors import Corrupt, InvalidArgument, NotFound, Unsupported
 from tenantry.model.topology import DEFAULT_INDEX, LogicalIndex, Shard
 from tenantry.placement import policy
-from tenantry.ports import Embedder, EventFeed, SharedRoutes, Telemetry, VectorBackend
+from tenantry.ports import Clock, Embedder, EventFeed, Notifier, SharedRoutes, Telemetry, VectorBackend
 from tenantry.settings import CATALOG_FILE, Settings
 from tenantry.telemetry.silent import SilentTelemetry
 
@@ -209,6 +209,16 @@ def shared_routes_of(settings: Settings, history: str) -> SharedRoutes | None:
     return made
 
 
+def notifier_of(settings: Settings, clock: Clock) -> Notifier | None:
+    """Who is told of warnings; nobody unless there is a URL. Raises InvalidArgument."""
+    if settings.health_webhook_url is None:
+        return None
+    made: Notifier = import_module("tenantry.telemetry.webhook").Webhook(
+        settings.health_webhook_url.get_secret_value(), clock
+    )
+    return made
+
+
 def _with_redis(module: str) -> ModuleType:
     try:
         return import_module(module)
@@ -222,6 +232,7 @@ async def _open(settings: Settings, telemetry: Telemetry | None) -> Cluster:
     catalog = await open_catalog(settings.catalog())
     history = "" if settings.catalog_url is None else await catalog.history()
     wiring = Wiring(settings)
+    clock = SystemClock()
 
     async def close() -> None:
         await wiring.close()
@@ -232,6 +243,11 @@ async def _open(settings: Settings, telemetry: Telemetry | None) -> Cluster:
             feeds=feeds_of(settings, history),
             shared=shared_routes_of(settings, history),
             check_every_s=settings.routing_check_s,
+            thresholds=settings.thresholds(),
+            window_s=settings.health_window_s,
+            health_every_s=settings.health_check_s,
+            top_tenants=settings.metrics_top_tenants,
+            notifier=notifier_of(settings, clock),
             catalog=catalog,
             cache=MemoryRouteCache(settings.route_cache_size),
             open_backend=wiring.open_backend,
@@ -239,7 +255,7 @@ async def _open(settings: Settings, telemetry: Telemetry | None) -> Cluster:
             default_backend=settings.default_backend,
             policy=policy,
             embedder=wiring.embedder,
-            clock=SystemClock(),
+            clock=clock,
             telemetry=telemetry or SilentTelemetry(),
             token=secrets.token_hex,
             limits=settings.limits(),

@@ -425,6 +425,17 @@ def test_health_and_metrics(ask: Checked) -> None:
     assert ask.http.head("/healthz").status_code == 200
 
 
+def test_health_and_readings(ask: Ask) -> None:
+    found = ask("GET", INDEX + "/health", status=200, index="default")
+    assert found["health"] in ("ok", "warning", "critical")
+    assert [shard["name"] for shard in found["shards"]]
+    load = ask("GET", INDEX + "/readings", status=200, index="default", params={"tenants": 1})
+    assert len(load["tenants"]) <= 1
+    wrong = ask("GET", INDEX + "/readings", status=400, index="default", params={"tenants": -1})
+    assert wrong["error"]["field"] == "tenants"
+    ask("GET", INDEX + "/health", status=404, index="none")
+
+
 def test_every_operation_was_walked(ask: Checked) -> None:
     documented = {(method.upper(), path) for path, operations in ask.document["paths"].items() for method in operations}
     walked = {(method, path) for method, path, _ in ask.seen}

@@ -67,6 +67,8 @@ def test_compose_names_files_that_are_there():
 def test_only_settings_that_there_are_are_named(path):
     text = path.read_text()
     assert set(re.findall(r"\bTENANTRY_[A-Z_]+\b", text)) <= NAMES
+    if path.name.startswith("alerts"):
+        return  # metrics are called like that; tests/integration/test_alerts.py holds them to a scrape
     secret_files = set(re.findall(r"\b(tenantry_[a-z_]+)\b", text))
     assert {name.upper() for name in secret_files} <= NAMES
     assert set(re.findall(r"--option (\w+)=", text)) <= set(PgvectorOptions.__struct_fields__)

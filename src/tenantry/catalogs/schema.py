@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 #: The newest migration. A catalog that says otherwise is upgraded, or refused when it is newer.
-VERSION = "0003"
+VERSION = "0006"
 VERSION_TABLE = "tenantry_version"
 
 #: Text ordered by code point.
@@ -175,4 +175,13 @@ route_changes = sa.Table(
     metadata,
     sa.Column("bucket", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("moment", sa.BigInteger, nullable=False),
+)
+
+#: What each process counted of late (`tenantry.control.measure`); ``number`` grows from slice to slice.
+measures = sa.Table(
+    "tenantry_measures",
+    metadata,
+    sa.Column("owner", Name, primary_key=True),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
 )

@@ -10,6 +10,7 @@ from tenantry.catalogs.indexes import SqlIndexes
 from tenantry.catalogs.keys import SqlKeys
 from tenantry.catalogs.leases import SqlLeases
 from tenantry.catalogs.log import SqliteLog, SqlLog
+from tenantry.catalogs.measures import SqlMeasures
 from tenantry.catalogs.moments import history_of
 from tenantry.catalogs.moves import SqlMoves
 from tenantry.catalogs.settings import SqlSettings
@@ -43,6 +44,7 @@ class SqlCatalog:
         self.barriers = SqlBarriers(store)
         self.log = SqliteLog(store) if store.file else SqlLog(store)
         self.copies = SqlCopies(store)
+        self.measures = SqlMeasures(store)
 
     async def __aenter__(self) -> Self:
         return self

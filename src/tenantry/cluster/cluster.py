@@ -15,6 +15,13 @@ from tenantry.cluster.plans import PlanAdmin
 from tenantry.cluster.shards import ShardAdmin
 from tenantry.cluster.tenants import TenantAdmin
 from tenantry.control.checks import RoutingChecks
+from tenantry.control.health.values import Thresholds
+from tenantry.control.health_checks import HealthChecks
+from tenantry.control.health_report import HealthReport
+from tenantry.control.health_view import HealthViews
+from tenantry.control.measure.readings import Readings
+from tenantry.control.measure.sharing import Sharing
+from tenantry.control.measure.window import Measured
 from tenantry.control.monitor import Monitor
 from tenantry.control.mover.context import Context, MovingLimits, NoFaults
 from tenantry.control.runs import Runs
@@ -30,6 +37,7 @@ from tenantry.ports import (
     Embedder,
     EventFeed,
     Faults,
+    Notifier,
     PlacementPolicy,
     RouteCache,
     SharedRoutes,
@@ -72,6 +80,11 @@ class Parts:
         feeds: what carries events between the processes of a fleet.
         shared: where they keep routes for each other.
         check_every_s: pause between checks of the routing while the cluster is served, seconds; 0: none.
+        thresholds: when to warn.
+        window_s: over which latencies and rates are taken, seconds.
+        health_every_s: pause between checks of the health while the cluster is served, seconds; 0: none.
+        top_tenants: tenants that a report of health lists.
+        notifier: is told of warnings that come to stand or go.
     """
 
     catalog: Catalog
@@ -97,6 +110,11 @@ class Parts:
     feeds: Sequence[EventFeed] = ()
     shared: SharedRoutes | None = None
     check_every_s: float = 0.0
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    window_s: float = 300.0
+    health_every_s: float = 0.0
+    top_tenants: int = 20
+    notifier: Notifier | None = None
 
 
 class Cluster:
@@ -105,6 +123,7 @@ class Cluster:
     Attributes:
         indexes, shards, tenants, keys: administration.
         moves, plans: moving tenants between shards, and planning which.
+        routing_checks, health_checks: what runs regularly while the cluster is served, and what it found.
         router: the data plane, for those who have (index, tenant) pairs in hand, such as the gateway.
         documents: text in and out, likewise.
     """
@@ -114,9 +133,10 @@ class Cluster:
         pool = ShardPool(catalog, parts.open_backend)
         member = Member(catalog.leases, clock, parts.token(8), parts.lease_s, sole=parts.sole, lapsed=cache.clear)
         inflight, news = Inflight(), News()
+        measured = Measured(parts.telemetry, clock, parts.window_s)
         shared = Shared(parts.shared, catalog.tenants, member, inflight, clock)
         resolver = Resolver(
-            catalog, cache, pool, parts.policy, limits, clock, parts.telemetry, member=member, news=news, shared=shared
+            catalog, cache, pool, parts.policy, limits, clock, measured, member=member, news=news, shared=shared
         )
         self._moving = MoveService(
             Context(
@@ -151,13 +171,13 @@ class Cluster:
             pool,
             limits,
             clock,
-            parts.telemetry,
+            measured,
             member=member,
             inflight=inflight,
             logged=LoggedWriter(catalog, news, clock),
             request_timeout_s=parts.request_timeout_s,
         )
-        self.scatter = Scatter(catalog, self.router, clock, parts.telemetry, parts.search_deadline_s)
+        self.scatter = Scatter(catalog, self.router, clock, measured, parts.search_deadline_s)
         self.documents = DocumentStore(catalog, self.router, self.scatter, parts.embedder)
         self.keys = KeyAdmin(catalog, clock, parts.token)
         self.shards = ShardAdmin(catalog, pool, parts.default_backend, parts.backends)
@@ -170,7 +190,10 @@ class Cluster:
         self._verifier = verifier = RoutingVerifier(
             catalog, cache, pool, resolver, SharedVerifier(shared, catalog.tenants)
         )
-        self._checks = RoutingChecks(catalog, verifier, member, clock, parts.check_every_s)
+        self.routing_checks = RoutingChecks(catalog, verifier, member, clock, parts.check_every_s)
+        self._sharing = Sharing(measured, catalog, member, clock, parts.window_s)
+        views = HealthViews(catalog, pool, verifier, self._sharing, clock, parts.thresholds)
+        self.health_checks = _health_checks(parts, views, member)
 
     def tenant(self, name: str, index: str = DEFAULT_INDEX) -> TenantHandle:
         """A handle to work with one tenant's records and documents; touches nothing yet."""
@@ -198,7 +221,24 @@ class Cluster:
 
     def check_routing_regularly(self) -> None:
         """Check and heal the routing every ``check_every_s`` from now on, until the cluster is closed."""
-        self._checks.start()
+        self.routing_checks.start()
+
+    async def health(self, index: str = DEFAULT_INDEX) -> HealthReport:
+        """What is wrong with an index, why, and what to do: measured now. Raises NotFound, Unavailable."""
+        return await self.health_checks.report(index)
+
+    async def readings(self, index: str = DEFAULT_INDEX) -> Readings:
+        """Counts, rates and latencies of each shard and tenant over the window, of all gateways. Raises NotFound,
+        Unavailable."""
+        await self._pool.index(index)
+        await self._sharing.refresh()
+        return self._sharing.readings(index)
+
+    def check_health_regularly(self) -> None:
+        """Check the health every ``health_every_s`` from now on, until the cluster is closed, and share with the other
+        gateways what this one counts."""
+        self._sharing.start()
+        self.health_checks.start()
 
     def embedder_dimension(self, name: str) -> int:
         """Length of the vectors of a named embedder. Raises InvalidArgument."""
@@ -212,7 +252,9 @@ class Cluster:
     async def aclose(self) -> None:
         """Finish what runs and close everything; safe to call twice. Moves stop where they are and go on when the
         cluster is opened again."""
-        await self._checks.aclose()
+        await self.routing_checks.aclose()
+        await self.health_checks.aclose()
+        await self._sharing.aclose()
         await self._runs.aclose()
         await self._moving.aclose()
         await self._member.aclose()
@@ -235,3 +277,16 @@ class Cluster:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _health_checks(parts: Parts, views: HealthViews, member: Member) -> HealthChecks:
+    return HealthChecks(
+        parts.catalog,
+        views,
+        member,
+        parts.clock,
+        parts.thresholds,
+        parts.notifier,
+        every_s=parts.health_every_s,
+        most_tenants=parts.top_tenants,
+    )

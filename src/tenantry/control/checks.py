@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Sequence
 
-from tenantry.control.mover.watch import LeaseWatch
-from tenantry.errors import Conflict, TenantryError
+from tenantry.control.elected import Elected
+from tenantry.errors import TenantryError
 from tenantry.ports import Catalog, Clock
 from tenantry.router.member import Member
 from tenantry.router.problems import Problem
@@ -28,6 +29,9 @@ class RoutingChecks:
 
     Args:
         every_s: pause between checks, seconds; 0: none.
+
+    Attributes:
+        found: how many problems of a kind were told so far, mended or not.
     """
 
     def __init__(
@@ -35,10 +39,10 @@ class RoutingChecks:
     ) -> None:
         self._catalog = catalog
         self._verifier = verifier
-        self._member = member
         self._clock = clock
         self._every_s = every_s
-        self._watch = LeaseWatch(clock)
+        self._elected = Elected(catalog, member, clock, LEASE)
+        self.found: Counter[tuple[str, bool]] = Counter()
         self._before: set[tuple[str, str, str]] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -64,7 +68,7 @@ class RoutingChecks:
 
     async def check(self) -> list[Problem]:
         """Check every index now; what was found."""
-        whole = await self._elected()
+        whole = await self._elected.here()
         found: list[Problem] = []
         for index in await self._catalog.indexes.list():
             if whole:
@@ -74,29 +78,11 @@ class RoutingChecks:
         self._tell(found)
         return found
 
-    async def _elected(self) -> bool:
-        """Whether this process holds the lease, or takes it since nobody does."""
-        if self._member.sole:
-            return True
-        await self._member.join()
-        lease = await self._catalog.leases.get(LEASE)
-        if lease is not None and lease.owner not in (None, self._member.owner):
-            # The first look starts the watch; an owner that is gone is found out at the next check.
-            if self._watch.unchanged_s(lease) <= self._member.lease_s:
-                return False
-        elif lease is not None and lease.owner is not None and self._member.owns(LEASE, lease.fence):
-            return True
-        try:
-            mine = await self._catalog.leases.claim(LEASE, self._member.owner, lease)
-        except Conflict:
-            return False  # somebody was quicker
-        self._member.claimed(LEASE, mine.fence)
-        return True
-
     def _tell(self, found: Sequence[Problem]) -> None:
         now = {(problem.kind, problem.name, problem.shard) for problem in found}
         told = [each for each in found if each.healed or (each.kind, each.name, each.shard) in self._before]
         self._before = now
+        self.found.update((each.kind, each.healed) for each in told)
         for problem in told[:MOST_TOLD]:
             state = "was mended" if problem.healed else "is wrong"
             log.warning("routing: %s %s %s %s", problem.kind, problem.name, state, problem.detail)

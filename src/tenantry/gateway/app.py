@@ -14,6 +14,7 @@ from tenantry.gateway.frame import Frame, PathEndpoint, Runner
 from tenantry.gateway.native import routes as native
 from tenantry.gateway.pinecone import routes as pinecone
 from tenantry.gateway.table import Endpoint
+from tenantry.telemetry.health_metrics import HealthMetrics
 from tenantry.telemetry.prometheus import PrometheusTelemetry
 
 
@@ -64,6 +65,8 @@ def build_app(
         max_concurrent: requests in hand at once; more get 503 with Retry-After.
         request_limit_s: longest time of one request, the arrival of its body included.
     """
+    if telemetry is not None:
+        telemetry.show(HealthMetrics(lambda: cluster.health_checks.latest, lambda: cluster.routing_checks.found))
     frame = Frame(
         cluster,
         Authenticator(cluster.keys, admin_key, open_access),

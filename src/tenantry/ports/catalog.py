@@ -276,6 +276,19 @@ class CopyCatalog(Protocol):
         """Drop the entry, when the namespace is gone. Not there is success."""
 
 
+class MeasureCatalog(Protocol):
+    """What processes counted of late, in slices; the bytes mean something to them alone."""
+
+    async def put(self, owner: str, slices: Mapping[int, bytes], oldest: int) -> None:
+        """Store slices of a process by number, in place of what is there; drop its older ones."""
+
+    async def read(self, after: Mapping[str, int]) -> dict[str, dict[int, bytes]]:
+        """Of each process its slices by number: those over ``after``, of processes that it does not name all."""
+
+    async def forget(self, owner: str) -> None:
+        """Drop all of a process. Nothing there is success."""
+
+
 class Catalog(Protocol):
     """The truth: what exists and where. Not on the hot path."""
 
@@ -318,6 +331,10 @@ class Catalog(Protocol):
     @property
     def copies(self) -> CopyCatalog:
         """Retired copies."""
+
+    @property
+    def measures(self) -> MeasureCatalog:
+        """What processes counted."""
 
     async def aclose(self) -> None:
         """Close connections; safe to call twice."""

@@ -115,11 +115,24 @@ class Clock(Protocol):
 class Telemetry(Protocol):
     """Where measurements go. Calls are cheap and never raise."""
 
-    def operation(self, kind: str, index: str, shard: str, seconds: float, ok: bool) -> None:
-        """One finished data-plane operation on a shard."""
+    def operation(self, kind: str, index: str, shard: str, seconds: float, ok: bool, tenant: str | None = None) -> None:
+        """One finished data-plane operation on a shard, of a tenant or of several (None)."""
 
     def lookup(self, source: str) -> None:
         """One route look-up; found in the ``cache``, among the ``shared`` routes or in the ``catalog``."""
+
+    def search(self, index: str, shards: int, seconds: float, partial: bool) -> None:
+        """One finished cross-tenant search over so many shards; ``partial``: some did not answer."""
+
+
+class Notifier(Protocol):
+    """Tells people of what changed."""
+
+    async def notify(self, body: bytes) -> None:
+        """Deliver a JSON document. Repeats and time limits are its own affair. Raises Unavailable."""
+
+    async def aclose(self) -> None:
+        """Close connections; safe to call twice."""
 
 
 class Faults(Protocol):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from tenantry.errors import DeadlineExceeded, Diverged, NotFound, TenantryError
+from tenantry.errors import DeadlineExceeded, Diverged, NotFound, RequestError, TenantryError
 from tenantry.model.changes import Change, Clear, Patch, Put, Remove, RemoveWhere, Resolved
 from tenantry.model.filters import Filter
 from tenantry.model.limits import (
@@ -150,7 +150,7 @@ class Router:
         async def read(route: Route) -> list[Hit]:
             return await (await self.pool.namespace(index, route.place)).query(query)
 
-        return await self._serve("query", index, tenant, resolve, read)
+        return await self._serve("search-part", index, tenant, resolve, read)
 
     async def list_ids(self, index: str, tenant: str, cursor: str | None, limit: int, prefix: str = "") -> IdPage:
         """One page of ids in ascending order."""
@@ -250,6 +250,7 @@ class Router:
                         if not self.member.still(term):
                             continue
                         if not isinstance(error, NotFound) or error.kind != "namespace":
+                            ok = isinstance(error, RequestError)  # the caller's fault is none of the shard's
                             raise
                         missed = self._missing(tenant, route, missed, error)
                         await self.resolver.reload(index, tenant)
@@ -269,7 +270,7 @@ class Router:
             raise DeadlineExceeded(f"{kind}{on} took over {self.request_timeout_s:g} s") from late
         finally:
             if shard:
-                self._telemetry.operation(kind, index, shard, self._clock.monotonic() - started, ok)
+                self._telemetry.operation(kind, index, shard, self._clock.monotonic() - started, ok, tenant)
 
     @staticmethod
     def _missing(tenant: str, route: Route, missed: str, error: NotFound) -> str:

@@ -89,13 +89,15 @@ class Scatter:
             (found for _, hits, _ in answers for found in hits),
             key=lambda found: (-found.hit.score, found.tenant, found.hit.id),
         )
+        took_s = self._clock.monotonic() - started
+        self._telemetry.search(index, len(by_shard), took_s, bool(missing))
         return ScatterResult(
             hits=best,
             partial=bool(missing),
             missing_shards=missing,
             shards_asked=len(by_shard),
             tenants_asked=sum(len(places) for places in by_shard.values()),
-            took_ms=(self._clock.monotonic() - started) * 1_000,
+            took_ms=took_s * 1_000,
         )
 
     async def _places(self, index: str, tenants: Sequence[str] | None) -> dict[str, list[tuple[str, Route]]]:

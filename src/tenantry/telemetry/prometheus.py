@@ -1,11 +1,13 @@
-"""Measurements for Prometheus, with labels of bounded number: routes, shards and statuses, never tenants."""
+"""Measurements for Prometheus, with labels of bounded number: routes, shards and statuses; tenants only by
+`HealthMetrics`, the busiest ones."""
 
 from __future__ import annotations
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.registry import Collector
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST.encode()
-BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.8, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class PrometheusTelemetry:
@@ -13,6 +15,7 @@ class PrometheusTelemetry:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._shown: dict[type[Collector], Collector] = {}
         self._requests = Counter(
             "tenantry_http_requests",
             "HTTP requests answered.",
@@ -47,11 +50,24 @@ class PrometheusTelemetry:
             registry=self.registry,
         )
         self._lookups = {source: lookups.labels(source) for source in ("cache", "shared", "catalog")}
+        self._searches = Counter(
+            "tenantry_cross_tenant_searches",
+            "Searches across tenants; partial ones lacked a shard.",
+            ("index", "outcome"),
+            registry=self.registry,
+        )
+        self._search_seconds = Histogram(
+            "tenantry_cross_tenant_search_duration_seconds",
+            "Time of a search across tenants.",
+            ("index",),
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
         # Finding a labelled child costs more than counting; there are few, so they are kept.
         self._request_children: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
         self._operation_children: dict[tuple[str, str, str, bool], tuple[Counter, Histogram]] = {}
 
-    def operation(self, kind: str, index: str, shard: str, seconds: float, ok: bool) -> None:
+    def operation(self, kind: str, index: str, shard: str, seconds: float, ok: bool, tenant: str | None = None) -> None:
         """One finished data-plane operation on a shard."""
         key = (kind, index, shard, ok)
         found = self._operation_children.get(key)
@@ -67,6 +83,19 @@ class PrometheusTelemetry:
     def lookup(self, source: str) -> None:
         """One route look-up, by where the route was found."""
         self._lookups[source].inc()
+
+    def search(self, index: str, shards: int, seconds: float, partial: bool) -> None:
+        """One finished cross-tenant search."""
+        self._searches.labels(index, "partial" if partial else "whole").inc()
+        self._search_seconds.labels(index).observe(seconds)
+
+    def show(self, collector: Collector) -> None:
+        """Let it add series to every exposition; one of a kind takes the place of an earlier one."""
+        known = self._shown.pop(type(collector), None)
+        if known is not None:
+            self.registry.unregister(known)
+        self._shown[type(collector)] = collector
+        self.registry.register(collector)
 
     def request(self, api: str, method: str, route: str, status: int, seconds: float) -> None:
         """One answered HTTP request; ``route`` is the template, not the path."""

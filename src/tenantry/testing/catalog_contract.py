@@ -27,6 +27,7 @@ from tenantry.model.records import Metric
 from tenantry.model.topology import LogicalIndex, Place, Shard, ShardState
 from tenantry.ports import Catalog
 from tenantry.testing.catalog_log_contract import LogsContract
+from tenantry.testing.catalog_measures_contract import MeasuresContract
 from tenantry.testing.catalog_moments_contract import MomentsContract
 from tenantry.testing.catalog_moves_contract import MovesContract
 from tenantry.testing.catalog_samples import INDEX, buried, placed, prepared, rerouted
@@ -219,6 +220,7 @@ class CatalogContract(
     SettingContract,
     MovesContract,
     LogsContract,
+    MeasuresContract,
 ):
     """All of it. Subclass it with a fixture ``catalog``."""
 

@@ -10,7 +10,13 @@ from __future__ import annotations
 from typing import Self
 
 from tenantry.testing.memory_catalog_moves import MemoryCopies, MemoryLog, MemoryMoves
-from tenantry.testing.memory_catalog_shared import MemoryBarriers, MemoryKeys, MemoryLeases, MemorySettings
+from tenantry.testing.memory_catalog_shared import (
+    MemoryBarriers,
+    MemoryKeys,
+    MemoryLeases,
+    MemoryMeasures,
+    MemorySettings,
+)
 from tenantry.testing.memory_catalog_tables import Enter, Tables, go_on
 from tenantry.testing.memory_catalog_topology import MemoryIndexes, MemoryShards, MemoryTenants
 
@@ -41,6 +47,7 @@ class MemoryCatalog:
         self.barriers = MemoryBarriers(*given)
         self.log = MemoryLog(*given)
         self.copies = MemoryCopies(*given)
+        self.measures = MemoryMeasures(*given)
 
     async def __aenter__(self) -> Self:
         return self

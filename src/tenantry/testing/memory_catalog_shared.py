@@ -161,3 +161,31 @@ class MemoryBarriers:
         routers = self._all.acknowledged.get((index, tenant), {})
         for router in [router for router, epoch in routers.items() if epoch <= through]:
             del routers[router]
+
+
+class MemoryMeasures:
+    """`tenantry.ports.MeasureCatalog` in memory."""
+
+    def __init__(self, tables: Tables, enter: Enter) -> None:
+        self._all, self._enter = tables, enter
+
+    async def put(self, owner: str, slices: Mapping[int, bytes], oldest: int) -> None:
+        """In place of what is there."""
+        await self._enter("measures.put")
+        storable(owner=owner)
+        kept = {**self._all.measures.get(owner, {}), **slices}
+        self._all.measures[owner] = {number: kept[number] for number in sorted(kept) if number >= oldest}
+
+    async def read(self, after: Mapping[str, int]) -> dict[str, dict[int, bytes]]:
+        """By name and number."""
+        await self._enter("measures.read")
+        found = {
+            owner: {number: body for number, body in slices.items() if number > after.get(owner, number - 1)}
+            for owner, slices in sorted(self._all.measures.items())
+        }
+        return {owner: slices for owner, slices in found.items() if slices}
+
+    async def forget(self, owner: str) -> None:
+        """Nothing there is success."""
+        await self._enter("measures.forget")
+        self._all.measures.pop(owner, None)

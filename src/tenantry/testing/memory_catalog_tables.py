@@ -34,6 +34,7 @@ class Tables:
         log: tenant to its entries as bytes, by place, in order.
         acknowledged: tenant to router to epoch.
         settings: values as JSON.
+        measures: process to its slices by number.
         moment: of the last change of a route; changes: the same for each bucket of tenants.
     """
 
@@ -49,6 +50,7 @@ class Tables:
         self.acknowledged: dict[Key, dict[str, int]] = {}
         self.heads: dict[Key, int] = {}
         self.log: dict[Key, dict[int, bytes]] = {}
+        self.measures: dict[str, dict[int, bytes]] = {}
         self.moment = 0
         self.changes: dict[int, int] = {}
         self.copies: dict[tuple[str, Place], Copy] = {}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from tenantry.control.health_report import HealthReport
 from tenantry.gateway.errors import native_body
-from tenantry.gateway.native import admin, data, moves, wire, wire_moves
+from tenantry.gateway.native import admin, data, health, moves, wire, wire_moves
 from tenantry.gateway.table import Access, Endpoint, Face
 from tenantry.model.plan import Plan
 
@@ -24,7 +25,7 @@ _own: Any = partial(Endpoint, face=FACE, access=Access.TENANT)
 
 def routes() -> list[Endpoint]:
     """The table; the hottest first."""
-    return [*_data(), *_documents(), *_indexes(), *_shards(), *_tenants(), *_moves(), *_plans(), *_keys()]
+    return [*_data(), *_documents(), *_indexes(), *_shards(), *_tenants(), *_moves(), *_plans(), *_keys(), *_health()]
 
 
 def _data() -> list[Endpoint]:
@@ -380,4 +381,25 @@ def _keys() -> list[Endpoint]:
             summary="Create an API key",
         ),
         _admin(method="DELETE", path="/v1/keys/{id}", handle=admin.revoke_key, status=204, summary="Revoke an API key"),
+    ]
+
+
+def _health() -> list[Endpoint]:
+    return [
+        _admin(
+            method="GET",
+            path=_INDEX + "/health",
+            handle=health.get_health,
+            response=HealthReport,
+            patient=True,
+            summary="Measure an index and tell what is wrong",
+        ),
+        _admin(
+            method="GET",
+            path=_INDEX + "/readings",
+            handle=health.get_readings,
+            query=health.AskReadings,
+            response=health.Readings,
+            summary="Tell rates and latencies of shards and tenants over the window",
+        ),
     ]

@@ -1,0 +1,211 @@
+"""Gathers what the rules look at: sizes from the shards, rates from the windows, routing from its verifier."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+from tenantry.control.health.values import HealthView, RoutingProblem, ShardHealth, TenantHealth, Thresholds
+from tenantry.control.measure.readings import Reading, Readings
+from tenantry.control.measure.sharing import Sharing
+from tenantry.errors import TenantryError
+from tenantry.model.records import NamespaceStats
+from tenantry.model.topology import Claim, Shard, Tenant, TenantState
+from tenantry.ports import Catalog, Clock
+from tenantry.router.problems import HARMLESS, Problem
+from tenantry.router.shards import ShardPool
+from tenantry.router.verify import RoutingVerifier
+
+CATALOG_PAGE = 1_000
+#: Namespaces that are measured at once, on each shard.
+AT_ONCE = 8
+#: A shard that does not answer for that long is not reachable, seconds.
+ANSWER_S = 5.0
+#: Longest time for a comparison of the routing, seconds; after it the rest is told without.
+ROUTING_S = 10.0
+MOST_MOVES = 1_000
+
+
+class HealthViews:
+    """One view is consistent in itself as far as a running cluster can be: a tenant that comes or goes meanwhile is
+    seen or not. A shard that does not answer is in the view, with the reason, and costs `ANSWER_S` at most."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        pool: ShardPool,
+        verifier: RoutingVerifier,
+        sharing: Sharing,
+        clock: Clock,
+        limits: Thresholds,
+    ) -> None:
+        self._catalog = catalog
+        self._pool = pool
+        self._verifier = verifier
+        self._sharing = sharing
+        self._clock = clock
+        self._limits = limits
+
+    async def view(self, index: str) -> HealthView:
+        """An index at this moment. Raises NotFound (index), Unavailable (catalog)."""
+        await self._catalog.indexes.get(index)
+        await self._sharing.refresh()
+        readings = self._sharing.readings(index)
+        tenants = await self._tenants(index)
+        routing = asyncio.create_task(self._routing(index))
+        try:
+            shards = await self._shards(index, readings, Counter(one.route.place.shard for one in tenants))
+            lost = {shard.name for shard in shards if shard.error is not None}
+            sizes = await self._sizes(index, tenants, lost)
+            found = await routing
+        finally:
+            routing.cancel()
+        return HealthView(
+            index=index,
+            at=self._clock.now(),
+            window_s=readings.seconds,
+            gateways=readings.gateways,
+            shards=tuple(shards),
+            tenants=tuple(
+                _tenant(tenant, size, readings.tenants.get(tenant.name))
+                for tenant, size in zip(tenants, sizes, strict=True)
+            ),
+            searches=readings.searches,
+            partial_searches=readings.partial_searches,
+            questions=readings.searches + sum(one.queries for one in readings.shards.values()),
+            cross_tenant_share=readings.cross_tenant_share,
+            cache_hit_rate=readings.cache_hit_rate,
+            routing=found,
+        )
+
+    async def moves(self, index: str) -> dict[str, int]:
+        """Phase to how many of the last moves are in it."""
+        return dict(Counter(move.phase.value for move in await self._catalog.moves.list(index, limit=MOST_MOVES)))
+
+    async def _tenants(self, index: str) -> list[Tenant]:
+        found: list[Tenant] = []
+        after: str | None = None
+        while True:
+            page = await self._catalog.tenants.list(index, after, CATALOG_PAGE)
+            found.extend(page)
+            if len(page) < CATALOG_PAGE:
+                return found
+            after = page[-1].name
+
+    async def _shards(self, index: str, readings: Readings, held: Counter[str]) -> list[ShardHealth]:
+        claims = await self._catalog.tenants.claims(index)
+        registered = await self._catalog.shards.list(index)
+        measured = await asyncio.gather(*(self._measure(shard) for shard in registered))
+        return [
+            _shard(
+                shard,
+                stats,
+                error,
+                readings.shards.get(shard.name) or Reading(readings.seconds),
+                claims.get(shard.name, Claim()),
+                self._limits,
+                held[shard.name],
+            )
+            for shard, (stats, error) in zip(registered, measured, strict=True)
+        ]
+
+    async def _measure(self, shard: Shard) -> tuple[NamespaceStats, str | None]:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await (await self._pool.backend(shard.index, shard.name)).stats(), None
+        except TimeoutError:
+            return NamespaceStats(0), f"no answer within {ANSWER_S:g} s"
+        except TenantryError as error:
+            return NamespaceStats(0), str(error)
+
+    async def _sizes(self, index: str, tenants: Sequence[Tenant], lost: set[str]) -> list[NamespaceStats]:
+        """What each tenant holds; nothing where its shard or namespace cannot be asked."""
+        turns: dict[str, asyncio.Semaphore] = {}
+
+        async def size(tenant: Tenant) -> NamespaceStats:
+            place = tenant.route.place
+            if place.shard in lost or tenant.state in (TenantState.CREATING, TenantState.DELETING):
+                return NamespaceStats(0)
+            async with turns.setdefault(place.shard, asyncio.Semaphore(AT_ONCE)):
+                try:
+                    async with asyncio.timeout(ANSWER_S):
+                        backend = await self._pool.backend(index, place.shard)
+                        return await backend.stats(place.namespace)
+                except (TenantryError, TimeoutError):
+                    return NamespaceStats(0)
+
+        return await asyncio.gather(*(size(tenant) for tenant in tenants))
+
+    async def _routing(self, index: str) -> tuple[RoutingProblem, ...] | None:
+        """What is wrong with the routing; what is not there at a second look was on its way. None: it took too long."""
+        try:
+            async with asyncio.timeout(ROUTING_S):
+                first = await self._wrong(index)
+                if not first:
+                    return ()
+                second = await self._wrong(index)
+        except (TimeoutError, TenantryError):
+            return None
+        return tuple(
+            RoutingProblem(one.kind, one.name, one.shard, one.detail) for key, one in second.items() if key in first
+        )
+
+    async def _wrong(self, index: str) -> dict[tuple[str, str, str], Problem]:
+        found = (await self._verifier.verify(index, heal=False)).problems
+        # A shard that does not answer is a finding of its own.
+        wrong = (one for one in found if one.kind not in HARMLESS and one.kind != "shard-unreachable")
+        return {(one.kind, one.name, one.shard): one for one in wrong}
+
+
+def _shard(
+    shard: Shard,
+    stats: NamespaceStats,
+    error: str | None,
+    reading: Reading,
+    claim: Claim,
+    limits: Thresholds,
+    tenants: int,
+) -> ShardHealth:
+    p50, p95, p99 = reading.latencies_ms() if reading.bins else (0.0, 0.0, 0.0)
+    return ShardHealth(
+        name=shard.name,
+        state=str(shard.state),
+        tenants=tenants,
+        vectors=stats.vectors,
+        bytes=stats.bytes,
+        max_tenants=shard.max_tenants,
+        max_vectors=shard.max_vectors,
+        weight=shard.weight,
+        dedicated_to=claim.dedicated_to,
+        utilisation=max(
+            _part(tenants, shard.max_tenants, limits.shard_tenants),
+            _part(stats.vectors, shard.max_vectors, limits.shard_vectors),
+        ),
+        operations=reading.operations,
+        per_second=reading.per_second,
+        queries=reading.queries,
+        queries_per_second=reading.queries_per_second,
+        error_rate=reading.error_rate,
+        p50_ms=p50,
+        p95_ms=p95,
+        p99_ms=p99,
+        error=error,
+    )
+
+
+def _part(used: int, limit: int | None, without: int) -> float:
+    most = without if limit is None else limit
+    return used / most if most > 0 else 0.0
+
+
+def _tenant(tenant: Tenant, size: NamespaceStats, reading: Reading | None) -> TenantHealth:
+    return TenantHealth(
+        name=tenant.name,
+        shard=tenant.route.place.shard,
+        vectors=size.vectors,
+        bytes=size.bytes,
+        operations=0 if reading is None else reading.operations,
+        per_second=0.0 if reading is None else reading.per_second,
+        error_rate=0.0 if reading is None else reading.error_rate,
+    )

@@ -1,0 +1,137 @@
+"""Counts what this process does, over a sliding window of slices. Stands in front of the telemetry that it is given."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from tenantry.control.measure.readings import (
+    ERRORS,
+    GROUPS,
+    OTHERS,
+    QUERIES,
+    READS,
+    Readings,
+    Searches,
+    Slice,
+    Tally,
+    encode_slice,
+    merged,
+    new_tally,
+)
+from tenantry.control.measure.sketch import bin_of
+from tenantry.ports import Clock, Telemetry
+
+#: Slices of a window: a value leaves it at the latest when a slice more than the window has passed.
+SLICES = 5
+#: Tenants that are told apart in a slice; the rest are counted together.
+MOST_TENANTS = 20_000
+
+
+class Measured:
+    """Implements `Telemetry`. One operation costs some two microseconds; nothing waits for anything.
+
+    Memory is bounded by the shards, `MOST_TENANTS`, and the requests of a window: a tenant with few requests has few
+    bins.
+
+    Args:
+        inner: is told everything too.
+        window_s: length of the window, seconds.
+        most_tenants: see `MOST_TENANTS`.
+    """
+
+    def __init__(self, inner: Telemetry, clock: Clock, window_s: float, most_tenants: int = MOST_TENANTS) -> None:
+        self._inner = inner
+        self._tell = inner.operation
+        self._now = clock.monotonic
+        self._slice_s = window_s / SLICES
+        self._most_tenants = most_tenants
+        self._closed: deque[Slice] = deque(maxlen=SLICES)
+        self._begin(0, self._now())
+
+    def operation(self, kind: str, index: str, shard: str, seconds: float, ok: bool, tenant: str | None = None) -> None:
+        """One finished data-plane operation on a shard."""
+        self._tell(kind, index, shard, seconds, ok, tenant)
+        if tenant is None:
+            return  # a search over many tenants is counted by its parts, and by `search`
+        if self._now() >= self._until:
+            self._rotate()
+        tally = self._shards.get((index, shard))
+        mine = self._tenants.get((index, tenant))
+        if tally is None or mine is None:
+            tally, mine = self._first(index, shard, tenant)
+        group = GROUPS.get(kind, READS)
+        tally.counts[group] += 1
+        mine.counts[group] += 1
+        if not ok:
+            tally.counts[ERRORS] += 1
+            mine.counts[ERRORS] += 1
+        if group == QUERIES:
+            key = bin_of(seconds)
+            bins = tally.bins
+            bins[key] = bins.get(key, 0) + 1
+            bins = mine.bins
+            bins[key] = bins.get(key, 0) + 1
+
+    def lookup(self, source: str) -> None:
+        """One route look-up."""
+        self._inner.lookup(source)
+        self._lookups[source] = self._lookups.get(source, 0) + 1
+
+    def search(self, index: str, shards: int, seconds: float, partial: bool) -> None:
+        """One cross-tenant search."""
+        self._inner.search(index, shards, seconds, partial)
+        if self._now() >= self._until:
+            self._rotate()
+        found = self._slice.searches.setdefault(index, Searches(0, 0, {}))
+        found.count += 1
+        found.partial += partial
+        key = bin_of(seconds)
+        found.bins[key] = found.bins.get(key, 0) + 1
+
+    def slices(self) -> list[Slice]:
+        """Those of the window, the oldest first; the last one goes on."""
+        if self._now() >= self._until:
+            self._rotate()
+        self._slice.seconds = self._now() - self._since
+        return [*self._closed, self._slice]
+
+    def encoded(self, number: int) -> bytes:
+        """One slice of the window, for other processes. Raises StopIteration when it is not in the window."""
+        return encode_slice(next(one for one in self.slices() if one.number == number))
+
+    def readings(self, index: str) -> Readings:
+        """An index as this process alone saw it."""
+        return merged(index, [self.slices()])
+
+    def _begin(self, number: int, since: float) -> None:
+        self._since, self._until = since, since + self._slice_s
+        self._slice = Slice(number)
+        self._lookups = self._slice.lookups
+        # By a pair, so that finding one costs one look-up; the slice holds the same objects by index and name.
+        self._shards: dict[tuple[str, str], Tally] = {}
+        self._tenants: dict[tuple[str, str], Tally] = {}
+
+    def _rotate(self) -> None:
+        """Close the slice, and those that passed without a request."""
+        now = self._now()
+        passed = int((now - self._since) / self._slice_s)
+        self._slice.seconds = self._slice_s
+        self._closed.append(self._slice)
+        first = self._slice.number + 1
+        for number in range(first + max(0, passed - 1 - SLICES), first + passed - 1):
+            self._closed.append(Slice(number, self._slice_s))
+        self._begin(first + passed - 1, self._since + passed * self._slice_s)
+
+    def _first(self, index: str, shard: str, tenant: str) -> tuple[Tally, Tally]:
+        """The tallies of a shard and a tenant of which one was not seen in this slice."""
+        tally = self._shards.get((index, shard))
+        if tally is None:
+            tally = self._shards[index, shard] = new_tally()
+            self._slice.shards.setdefault(index, {})[shard] = tally
+        mine = self._tenants.get((index, tenant))
+        if mine is None:
+            named = tenant if len(self._tenants) < self._most_tenants else OTHERS
+            mine = self._tenants.get((index, named)) or new_tally()
+            self._tenants[index, named] = mine
+            self._slice.tenants.setdefault(index, {})[named] = mine
+        return tally, mine
