@@ -87,6 +87,7 @@ async def serve(
     server = _Server(config, ready, app.frame.streams.close)
     _raise_file_limit()
     cluster.check_routing_regularly()
+    cluster.backups.run_schedule()
     try:
         await server.serve([listener])
         if left := server.server_state.tasks:  # cancelled when the time of grace was over

@@ -36,13 +36,15 @@ class Mode(StrEnum):
 
 
 class TenantState(StrEnum):
-    """The life of a tenant: creating, active (or suspended and back), deleting, deleted."""
+    """The life of a tenant: creating or restoring, active (or suspended and back), deleting, deleted."""
 
     CREATING = "creating"
     """Placed, but its namespace may not exist yet; whoever resolves it next makes it and activates it."""
     ACTIVE = "active"
     SUSPENDED = "suspended"
     """Data stays; every data-plane request is refused."""
+    RESTORING = "restoring"
+    """Its data are being put back from a backup: every request is refused until all of them are there."""
     DELETING = "deleting"
     """No route any more; the data are being dropped. A crash here is finished on the next try."""
     DELETED = "deleted"

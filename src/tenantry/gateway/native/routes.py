@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from tenantry.gateway.errors import native_body
-from tenantry.gateway.native import admin, data, moves, wire, wire_moves
+from tenantry.gateway.native import admin, backups, data, moves, routes_backups, wire, wire_backups, wire_moves
 from tenantry.gateway.table import Access, Endpoint, Face
 from tenantry.model.plan import Plan
 
@@ -24,7 +24,17 @@ _own: Any = partial(Endpoint, face=FACE, access=Access.TENANT)
 
 def routes() -> list[Endpoint]:
     """The table; the hottest first."""
-    return [*_data(), *_documents(), *_indexes(), *_shards(), *_tenants(), *_moves(), *_plans(), *_keys()]
+    return [
+        *_data(),
+        *_documents(),
+        *_indexes(),
+        *_shards(),
+        *_tenants(),
+        *_moves(),
+        *_plans(),
+        *_keys(),
+        *routes_backups.routes(_admin),
+    ]
 
 
 def _data() -> list[Endpoint]:
@@ -238,10 +248,11 @@ def _tenants() -> list[Endpoint]:
         _admin(
             method="DELETE",
             path=_TENANT,
-            handle=admin.delete_tenant,
+            handle=backups.delete_tenant,
+            query=wire_backups.DeleteTenant,
             status=204,
             patient=True,
-            summary="Delete a tenant with its data",
+            summary="Delete a tenant; its data are kept for a while",
         ),
         _admin(
             method="POST",
