@@ -93,9 +93,9 @@ class DirectoryArchive:
 
     def _aside(self) -> Path:
         folder = self._folder / WRITING
+        folder.mkdir(parents=True, exist_ok=True)
         if not self._cleared:
             self._cleared = True
-            folder.mkdir(parents=True, exist_ok=True)
             mine = f"{os.getpid()}-"
             for left in folder.iterdir():  # of processes that are gone
                 owner = left.name.partition("-")[0]

@@ -108,7 +108,7 @@ async def _value(vault: Vault, ref: Ref, kind: Any) -> Any:
         try:
             plain = zlib.decompressobj().decompress(data, MOST_BYTES)
             return msgspec.json.decode(plain, type=kind)
-        except (zlib.error, msgspec.DecodeError) as error:
+        except (zlib.error, ValueError) as error:
             raise Corrupt(f"{what} is not a list of a backup ({error})") from error
 
     return await vault.work(read)

@@ -226,12 +226,12 @@ def decoded(data: bytes, kind: Any, what: str) -> Any:
     """A value of that kind. Raises Corrupt, naming ``what``; Refused for a format that is newer than this code."""
     try:
         raw = msgspec.json.decode(data)
-    except msgspec.DecodeError as error:
+    except ValueError as error:  # DecodeError is one, as is what comes of bytes that are no UTF-8
         raise Corrupt(f"{what} cannot be read ({error}); it was changed or cut off since it was written") from error
     check_format(raw, what)
     try:
         return msgspec.convert(raw, kind)
-    except msgspec.ValidationError as error:
+    except ValueError as error:
         raise Corrupt(f"{what} is not as it was written ({error})") from error
 
 

@@ -199,8 +199,9 @@ class Vault:
     async def publish(self, manifest: Manifest) -> Manifest:
         """Make a backup be there: the last step, after all that it refers to is durable. Raises Conflict."""
         sealed = msgspec.structs.replace(manifest, seal=self._seal(manifest))
+        name, data = manifest_name(manifest.id), encoded(sealed)
         await self.archive.flush()
-        if not await self.archive.put(manifest_name(manifest.id), encoded(sealed)):
+        if not await self.archive.put(name, data if self._cipher is None else self._cipher.encrypted(data, name)):
             raise Conflict(f"a backup {manifest.id} is there already")
         await self.archive.flush()
         return sealed
@@ -218,6 +219,8 @@ class Vault:
         except NotFound:
             raise NotFound("backup", id, f"in {self.archive.where}; see `tenantry backup list`") from None
         where = f"{self.archive.where}/{name}"
+        if self._cipher is not None:
+            data = self._cipher.plain(data, name)
         manifest: Manifest = decoded(data, Manifest, where)
         if not hmac.compare_digest(manifest.seal, self._seal(manifest)) or manifest.id != id:
             raise Corrupt(f"{where} was changed since it was written (its seal does not fit); use another backup")
