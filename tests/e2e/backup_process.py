@@ -1,4 +1,4 @@
-"""Makes a backup, or restores a cluster, and kills itself at a named point: ``FOLDER ARCHIVE POINT TIMES [restore]``."""
+"""Makes a backup, or restores a cluster, and kills itself at a point: ``FOLDER ARCHIVE POINT TIMES [restore]``."""
 
 import asyncio
 import os

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import ExitStack, asynccontextmanager
@@ -41,7 +42,8 @@ class HeldNamespace:
         """The next records."""
         if self._connection is None:
             return block_of([], self._dimension)
-        return await _guarded(self._engine.in_background(self._read, self._connection, cursor, limit), self._namespace)
+        reading = self._engine.in_background(self._read, self._connection, cursor, limit)
+        return await _guarded(_to_the_end(reading), self._namespace)
 
     def _read(self, connection: sqlite3.Connection, cursor: str | None, limit: int) -> Block:
         parts: list[Block] = []
@@ -72,16 +74,19 @@ async def held(engine: Engine, namespace: Namespace, dimension: int) -> AsyncIte
         connection.execute("BEGIN")
         return connection, namespace.store.version(connection)
 
+    def end(connection: sqlite3.Connection) -> None:
+        connection.execute("COMMIT")
+        stack.close()
+
     try:
         before = namespace.changes
-        connection, version = await _guarded(engine.in_io(begin), namespace)
+        connection, version = await _guarded(_to_the_end(engine.in_io(begin)), namespace)
         namespace.note_version(before, version)
         yield HeldNamespace(engine, namespace, dimension, connection, version)
-        await engine.in_io(connection.execute, "COMMIT")
+        await _to_the_end(engine.in_io(end, connection))
     except BaseException as error:
         stack.__exit__(type(error), error, error.__traceback__)  # closes the connection, and with it the transaction
         raise
-    stack.close()
 
 
 async def version_of(engine: Engine, namespace: Namespace) -> str | None:
@@ -102,6 +107,23 @@ async def version_of(engine: Engine, namespace: Namespace) -> str | None:
     version = await _guarded(engine.in_io(read), namespace)
     namespace.note_version(before, version)
     return version
+
+
+async def _to_the_end(work: Awaitable[T]) -> T:
+    """Wait for what a worker does, also when cancelled, and only then be cancelled: SQLite crashes the process when a
+    connection is closed that is in use in another thread."""
+    running = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not running.done():
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        if not running.cancelled():
+            running.exception()
+        raise cancelled
+    return running.result()
 
 
 async def _guarded(reading: Awaitable[T], namespace: Namespace) -> T:
