@@ -34,6 +34,7 @@ BENCHES = {
         "bench.moves",
         "a tenant that moves under load: copy rate, latencies, the wait at the switch; a naive mover",
     ),
+    "backup": ("bench.backup", "backup and restore against a bare scan and a bare ingest; queries during a backup"),
     "adapters": ("bench.adapters", "a query through the library against the own client of the engine behind a shard"),
     "fleet": ("bench.fleet", "from the commit of a new route to its use in three other gateways"),
     "planner": ("bench.planner", "plans for 10,000 tenants and for a million; the objective against exact optima"),
