@@ -1,4 +1,4 @@
-"""Backup and restore against a bare scan and a bare ingest; what a backup costs queries; what little change costs."""
+"""Backup and restore against a bare scan and a bare ingest; what a backup costs queries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def run(context: Context) -> Report:
     report = Report("backup", "embedded shards, 768 dimensions, text and two typed fields, archive in a folder")
     asyncio.run(_run(context, report))
     report.notes.append(
-        "Scan: pages of 500 of every tenant, one after the other. Ingest: batches of 500 into new tenants. Backup: full, "
+        "Scan: pages of 500 of every tenant, one after the other. Ingest: batches of 500, new tenants. Backup: full, "
         "with digests, zstd and SHA-256. Restore: written, read back and compared. Incremental: after a write to one "
         "tenant, against the full one of the same round. Queries: one client, paced, with and without a full backup."
     )
