@@ -34,6 +34,7 @@ BENCHES = {
         "bench.moves",
         "a tenant that moves under load: copy rate, latencies, the wait at the switch; a naive mover",
     ),
+    "backup": ("bench.backup", "backup and restore against a bare scan and a bare ingest; queries during a backup"),
     "adapters": ("bench.adapters", "a query through the library against the own client of the engine behind a shard"),
     "layouts": ("bench.layouts", "2,000 tenants behind Tenantry against one index of the same engine with a filter"),
     "route_layers": (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 pytest.register_assert_rewrite("tenantry.testing")  # contract suites assert as tests do
@@ -39,3 +41,30 @@ def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     url = postgres_server.create_database()
     yield url
     postgres_server.drop_database(url)
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The URL of a running server that speaks S3's protocol."""
+    pytest.importorskip("obstore")
+    threaded = pytest.importorskip("moto.server").ThreadedMotoServer
+    server = threaded(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The ``s3://`` URL of an empty bucket, with the environment that leads to it."""
+    name = f"bucket-{secrets.token_hex(6)}"
+    for variable, value in {
+        "AWS_ENDPOINT_URL": s3_server,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(variable, value)
+    httpx.put(f"{s3_server}/{name}").raise_for_status()
+    return f"s3://{name}"

@@ -184,6 +184,17 @@ class Settings(BaseSettings):
         le=1_000,
         description="Tenants with metrics of their own, and in reports of health: the busiest; 0 for none.",
     )
+    backup_url: str | None = Field(
+        default=None, description="Where backups are kept: a folder, or s3://bucket/prefix; S3 takes AWS_... variables."
+    )
+    backup_key: SecretStr | None = Field(
+        default=None, description="Key that encrypts backups; `tenantry backup key` makes one. Keep it elsewhere too."
+    )
+    deleted_retention_s: float = Field(
+        default=604_800.0,
+        ge=0,
+        description="How long the data of a deleted tenant are kept, seconds; 0 for not at all.",
+    )
 
     @classmethod
     def settings_customise_sources(

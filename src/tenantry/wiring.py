@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from tenantry.archives.directory import DirectoryArchive
 from tenantry.backends.embedded.backend import EmbeddedBackend
 from tenantry.backends.embedded.engine import Engine
+from tenantry.backup.rebuild import RESTORING
+from tenantry.backup.vault import KEY_BYTES
 from tenantry.caches.memory import MemoryRouteCache
 from tenantry.catalogs.sql import open_catalog
 from tenantry.clock import SystemClock
 from tenantry.cluster import Cluster, Parts
-from tenantry.errors import Corrupt, InvalidArgument, NotFound, Unsupported
+from tenantry.errors import Corrupt, InvalidArgument, NotFound, Refused, Unsupported
 from tenantry.model.topology import DEFAULT_INDEX, LogicalIndex, Shard
 from tenantry.placement import policy
-from tenantry.ports import Clock, Embedder, EventFeed, Notifier, SharedRoutes, Telemetry, VectorBackend
+from tenantry.ports import Archive, Clock, Embedder, EventFeed, Notifier, SharedRoutes, Telemetry, VectorBackend
 from tenantry.settings import CATALOG_FILE, Settings
 from tenantry.telemetry.silent import SilentTelemetry
 
@@ -40,6 +45,45 @@ EMBEDDERS = {
     "openai": "tenantry.embedders.openai:OpenAIEmbedder",
 }
 DEFAULT_LOCAL_EMBEDDER = "local"
+
+
+def open_archive(settings: Settings, url: str | None) -> Archive:
+    """The archive of a URL or folder; None is that of the settings. Raises InvalidArgument; Unsupported: S3 without
+    the extra ``tenantry[s3]``."""
+    chosen = url or settings.backup_url
+    if not chosen:
+        raise InvalidArgument("archive", url, "a folder or s3://bucket/prefix, here or with TENANTRY_BACKUP_URL")
+    scheme, found, _ = chosen.partition("://")
+    if not found:
+        return DirectoryArchive(Path(chosen))
+    if scheme == "file":
+        return DirectoryArchive(Path(chosen.removeprefix("file://")))
+    if scheme != "s3":
+        raise InvalidArgument("archive", f"{scheme}://...", "a folder or s3://bucket/prefix")
+    try:
+        made: Archive = import_module("tenantry.archives.s3").S3Archive(chosen)
+    except ModuleNotFoundError as error:
+        raise Unsupported(f"an archive in S3 needs {error.name}: pip install 'tenantry[s3]'") from error
+    return made
+
+
+def backup_key_of(settings: Settings) -> bytes | None:
+    """The key of archives, if there is one. Raises InvalidArgument, without showing it."""
+    if settings.backup_key is None:
+        return None
+    text = settings.backup_key.get_secret_value().strip()
+    try:
+        key = base64.b64decode(text, validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise InvalidArgument("TENANTRY_BACKUP_KEY", "another text", "32 bytes in base64; see `tenantry backup key`")
+    return key
+
+
+def new_backup_key() -> str:
+    """A key for archives."""
+    return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
 
 
 class Wiring:
@@ -228,11 +272,55 @@ def _with_redis(module: str) -> ModuleType:
         ) from error
 
 
-async def _open(settings: Settings, telemetry: Telemetry | None) -> Cluster:
+@asynccontextmanager
+async def restoring_cluster(settings: Settings) -> AsyncIterator[Cluster]:
+    """A cluster to restore into: an empty one, or one whose restore was cut off. Made where there is none; a catalog
+    that was made for nothing goes again.
+
+    Raises:
+        Refused: there is a cluster already.
+    """
+    settings.data.mkdir(parents=True, exist_ok=True)
+    made = settings.catalog_url is None and not (settings.data / CATALOG_FILE).is_file()
+    cluster = await _open(settings, None, restoring=True)
+    try:
+        async with cluster:
+            cluster.announce()
+            yield cluster
+            empty = not await cluster.indexes.list()
+    except BaseException:
+        empty = made and not await _has_indexes(settings)
+        raise
+    finally:
+        if made and empty:
+            _unlink_catalog(settings)
+
+
+def _unlink_catalog(settings: Settings) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{settings.data / CATALOG_FILE}{suffix}").unlink(missing_ok=True)
+
+
+async def _has_indexes(settings: Settings) -> bool:
+    catalog = await open_catalog(settings.catalog())
+    try:
+        return bool(await catalog.indexes.list())
+    finally:
+        await catalog.aclose()
+
+
+async def _open(settings: Settings, telemetry: Telemetry | None, *, restoring: bool = False) -> Cluster:
     catalog = await open_catalog(settings.catalog())
     history = "" if settings.catalog_url is None else await catalog.history()
     wiring = Wiring(settings)
     clock = SystemClock()
+    going = await catalog.settings.get(RESTORING)
+    if going is not None and not restoring:
+        await catalog.aclose()
+        raise Refused(
+            f"a restore of backup {going} into this cluster was cut off; finish it with "
+            f"`tenantry restore cluster --backup {going}`"
+        )
 
     async def close() -> None:
         await wiring.close()
@@ -267,5 +355,8 @@ async def _open(settings: Settings, telemetry: Telemetry | None) -> Cluster:
             sole=settings.catalog_url is None,
             lease_s=settings.lease_s,
             moving=settings.moving(),
+            open_archive=lambda url: open_archive(settings, url),
+            backup_key=lambda: backup_key_of(settings),
+            deleted_retention_s=settings.deleted_retention_s,
         )
     )

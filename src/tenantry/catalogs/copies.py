@@ -51,15 +51,30 @@ class SqlCopies:
             query = query.where(_t.c.tenant == tenant)
         return [*await self._found(query)]
 
+    async def keep(self, copy: Copy) -> None:
+        """Add an entry, or replace it. Raises InvalidArgument (text that cannot be stored)."""
+        values = rows.copy_values(copy)
+        async with self._store.write() as connection:
+            if not await self._store.insert_if_absent(connection, _t, values):
+                await connection.execute(sa.update(_t).where(*_this(copy)).values(**values))
+
     async def forget(self, copy: Copy) -> None:
         """Drop the entry. Not there is success."""
-        this = (_t.c.index_name == copy.index, _t.c.shard == copy.place.shard, _t.c.namespace == copy.place.namespace)
         async with self._store.write() as connection:
-            await connection.execute(sa.delete(_t).where(*this))
+            await taken(connection, copy)
 
     async def _found(self, query: sa.Select[Any]) -> Sequence[Copy]:
         async with self._store.read() as connection:
             return [rows.copy_of(row) for row in (await connection.execute(query)).all()]
+
+
+async def taken(connection: AsyncConnection, copy: Copy) -> bool:
+    """Drop an entry in the caller's transaction; whether it was there."""
+    return (await connection.execute(sa.delete(_t).where(*_this(copy)))).rowcount > 0
+
+
+def _this(copy: Copy) -> tuple[sa.ColumnElement[bool], ...]:
+    return _t.c.index_name == copy.index, _t.c.shard == copy.place.shard, _t.c.namespace == copy.place.namespace
 
 
 async def copies_on(connection: AsyncConnection, index: str, shard: str | None = None) -> int:

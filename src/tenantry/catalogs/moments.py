@@ -18,10 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tenantry.catalogs import schema
 from tenantry.catalogs.settings import SqlSettings
 from tenantry.catalogs.store import Store
-from tenantry.model.topology import Tenant, TenantState, bucket_of
+from tenantry.model.topology import HISTORY, Tenant, TenantState, bucket_of
 
 _c = schema.route_changes
-HISTORY = "catalog.history"
 #: Of a new server, a new database and a new timeline after a fail-over or a recovery each: one that was not there.
 _LIFE = """
 SELECT (SELECT oid FROM pg_database WHERE datname = current_database()),

@@ -7,19 +7,23 @@ from collections.abc import Mapping
 
 import msgspec
 
-from tenantry.errors import Conflict, InvalidArgument, NotFound, Refused, TenantryError
+from tenantry.errors import AlreadyExists, Conflict, InvalidArgument, NotFound, Refused, TenantryError
 from tenantry.model.leases import Copy, Lease
 from tenantry.model.moves import Move, Phase, Wish, route_of
-from tenantry.model.topology import Place, Route, Shard, ShardState, Tenant, TenantState
+from tenantry.model.topology import Place, Route, Shard, ShardState, Tenant, TenantState, namespace_of
 
 _MAX_COUNT = 2**63 - 1
 
 #: ``CREATING -> ACTIVE <-> SUSPENDED``, each ``-> DELETING -> DELETED``. Staying is allowed: a repeated call is
-#: harmless. `place` records CREATING; the router activates once the namespace exists.
+#: harmless. `place` records CREATING; the router activates once the namespace exists. Or RESTORING, which becomes
+#: ACTIVE or SUSPENDED once all data are there.
 NEXT: Mapping[TenantState, frozenset[TenantState]] = {
     TenantState.CREATING: frozenset({TenantState.CREATING, TenantState.ACTIVE, TenantState.DELETING}),
     TenantState.ACTIVE: frozenset({TenantState.ACTIVE, TenantState.SUSPENDED, TenantState.DELETING}),
     TenantState.SUSPENDED: frozenset({TenantState.SUSPENDED, TenantState.ACTIVE, TenantState.DELETING}),
+    TenantState.RESTORING: frozenset(
+        {TenantState.RESTORING, TenantState.ACTIVE, TenantState.SUSPENDED, TenantState.DELETING}
+    ),
     TenantState.DELETING: frozenset({TenantState.DELETING, TenantState.DELETED}),
     TenantState.DELETED: frozenset(),  # only `place` revives
 }
@@ -35,6 +39,37 @@ def rerouted(old: Tenant, route: Route) -> Tenant:
         raise Refused(f"tenant {old.name!r} is {old.state} and cannot become {route.state}, only {ways}")
     generation = max(old.generation, *(generation_of(old.name, place.namespace) for place in places(route)))
     return msgspec.structs.replace(old, route=route, generation=generation)
+
+
+def placed_at(name: str, shard: str, generation: int, state: TenantState) -> Route:
+    """The first route of a tenant. Raises InvalidArgument for a state in which none begins."""
+    if state not in (TenantState.CREATING, TenantState.RESTORING):
+        raise InvalidArgument("state", str(state), "creating or restoring, for a new tenant")
+    if generation < 1:
+        raise InvalidArgument("generation", generation, "1 or more")
+    return Route(1, Place(shard, namespace_of(name, generation)), state=state)
+
+
+def newly_placed(tombstone: Tenant | None, new: Tenant) -> Tenant:
+    """A new tenant as it follows a deleted one of its name: epoch and generation go on growing."""
+    if tombstone is None:
+        return new
+    generation = max(new.generation, tombstone.generation + 1)
+    place = Place(new.route.place.shard, namespace_of(new.name, generation))
+    route = msgspec.structs.replace(new.route, epoch=tombstone.route.epoch + 1, place=place)
+    return msgspec.structs.replace(new, route=route, generation=generation)
+
+
+def undeleted(tombstone: Tenant | None, copy: Copy) -> Tenant:
+    """A deleted tenant as it lives again in the namespace that was kept. Raises AlreadyExists, NotFound."""
+    if tombstone is None:
+        raise NotFound("tenant", copy.tenant)
+    if tombstone.state is not TenantState.DELETED:
+        raise AlreadyExists("tenant", copy.tenant, "a tenant of that name lives: delete it first")
+    if tombstone.route.place != copy.place:
+        raise NotFound("copy", f"{copy.place.shard}/{copy.place.namespace}", "another tenant of the name came after it")
+    route = Route(tombstone.route.epoch + 1, copy.place, state=TenantState.ACTIVE)
+    return msgspec.structs.replace(tombstone, route=route)
 
 
 def check_epoch(tenant: Tenant, epoch: int) -> None:
@@ -89,8 +124,8 @@ def not_appendable(tenant: Tenant | None, name: str, epoch: int) -> TenantryErro
         return NotFound("tenant", name)
     if tenant.state is TenantState.SUSPENDED:
         return Refused(f"tenant {name!r} is suspended; `tenantry tenant resume` opens it again")
-    if tenant.state is TenantState.DELETING:
-        return Refused(f"tenant {name!r} is deleting; finish with `tenantry tenant delete`, then create it again")
+    if tenant.state in (TenantState.DELETING, TenantState.RESTORING):
+        return Refused(f"tenant {name!r} is {tenant.state}; finish with `tenantry tenant delete`, then create it again")
     route = tenant.route
     return Conflict(f"tenant {name!r} is {route.mode} at epoch {route.epoch}, so nothing is logged at epoch {epoch}")
 

@@ -6,6 +6,7 @@ from typing import Self
 
 from tenantry.catalogs.barriers import SqlBarriers
 from tenantry.catalogs.copies import SqlCopies
+from tenantry.catalogs.image import image
 from tenantry.catalogs.indexes import SqlIndexes
 from tenantry.catalogs.keys import SqlKeys
 from tenantry.catalogs.leases import SqlLeases
@@ -18,6 +19,7 @@ from tenantry.catalogs.shards import SqlShards
 from tenantry.catalogs.store import LOCK_WAIT_S, Store, open_store
 from tenantry.catalogs.tenants import SqlTenants
 from tenantry.catalogs.upgrade import prepare
+from tenantry.model.image import CatalogImage
 
 
 class SqlCatalog:
@@ -45,6 +47,10 @@ class SqlCatalog:
         self.log = SqliteLog(store) if store.file else SqlLog(store)
         self.copies = SqlCopies(store)
         self.measures = SqlMeasures(store)
+
+    async def image(self) -> CatalogImage:
+        """What exists and where, in one transaction."""
+        return await image(self._store)
 
     async def __aenter__(self) -> Self:
         return self

@@ -64,6 +64,22 @@ class Store:
                 yield connection
 
     @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for several SELECTs that all see the same moment."""
+        with translated(self.where, self.recovery):
+            if self.file is None:
+                held = self._engine.execution_options(isolation_level="REPEATABLE READ")
+                async with held.begin() as connection:
+                    yield connection
+                return
+            async with self._engine.connect() as connection:
+                await connection.exec_driver_sql("BEGIN")
+                try:
+                    yield connection
+                finally:
+                    await connection.exec_driver_sql("COMMIT")
+
+    @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """A write transaction: commits at the end of the body, rolls back when it raises.
 

@@ -8,12 +8,14 @@ import msgspec
 import sqlalchemy as sa
 
 from tenantry.catalogs import rows, schema
+from tenantry.catalogs.copies import taken
 from tenantry.catalogs.moments import SEES, changes
 from tenantry.catalogs.occupancy import LIVE, Occupancy
-from tenantry.catalogs.rules import end_of_prefix
+from tenantry.catalogs.rules import end_of_prefix, newly_placed, placed_at, undeleted
 from tenantry.catalogs.store import Store
 from tenantry.errors import AlreadyExists, InvalidArgument, NotFound
-from tenantry.model.topology import Claim, Dated, Place, Route, Tenant, TenantSpec, TenantState, namespace_of
+from tenantry.model.leases import Copy
+from tenantry.model.topology import Claim, Dated, Route, Tenant, TenantSpec, TenantState
 
 _t = schema.tenants
 _s = schema.shards
@@ -26,8 +28,18 @@ class SqlTenants:
         self._store = store
         self._rows = Occupancy(store)
 
-    async def place(self, index: str, name: str, spec: TenantSpec, shard: str, created_at: float) -> Tenant:
-        """Record a new tenant on ``shard``, state CREATING, in one transaction with the shard's count: of any number of
+    async def place(
+        self,
+        index: str,
+        name: str,
+        spec: TenantSpec,
+        shard: str,
+        created_at: float,
+        *,
+        state: TenantState = TenantState.CREATING,
+        generation: int = 1,
+    ) -> Tenant:
+        """Record a new tenant on ``shard``, in one transaction with the shard's count: of any number of
         placements at once, in any number of processes, only as many succeed as there is room for.
 
         A tombstone of the same name is revived with a higher epoch and generation.
@@ -40,10 +52,9 @@ class SqlTenants:
             old = await self._rows.find(connection, index, name)
             if old is not None and old.state is not TenantState.DELETED:
                 raise AlreadyExists("tenant", name, f"it is {old.state} on shard {old.route.place.shard!r}")
-            epoch, generation = (1, 1) if old is None else (old.route.epoch + 1, old.generation + 1)
-            place = Place(shard, namespace_of(name, generation))
-            route = Route(epoch, place, state=TenantState.CREATING)
-            tenant = Tenant(index, name, route, spec, generation, created_at)
+            tenant = newly_placed(
+                old, Tenant(index, name, placed_at(name, shard, generation, state), spec, generation, created_at)
+            )
             if old is not None:
                 await self._rows.save(connection, tenant)
             elif not await self._store.insert_if_absent(connection, _t, rows.tenant_values(tenant)):
@@ -139,6 +150,17 @@ class SqlTenants:
         async with self._store.write() as connection:
             old = await self._rows.expect(connection, index, name, expected_epoch)
             return await self._rows.reroute(connection, old, route)
+
+    async def undelete(self, copy: Copy) -> Tenant:
+        """Raises AlreadyExists, NotFound, Conflict."""
+        async with self._store.write() as connection:
+            old = await self._rows.find(connection, copy.index, copy.tenant)
+            new = undeleted(old, copy)
+            await self._rows.save(connection, new)
+            await self._rows.follow(connection, old, new)
+            if not await taken(connection, copy):
+                raise NotFound("copy", f"{copy.place.shard}/{copy.place.namespace}")
+        return new
 
     async def claims(self, index: str) -> dict[str, Claim]:
         """What is spoken for on each shard, besides what it holds; shards without a claim are left out. A tenant on the

@@ -61,9 +61,13 @@ class Api:
         """PATCH."""
         return await self._ask("PATCH", parts, body=body)
 
-    async def delete(self, *parts: str) -> Any:
-        """DELETE."""
-        return await self._ask("DELETE", parts)
+    async def put(self, *parts: str, body: Any) -> Any:
+        """PUT."""
+        return await self._ask("PUT", parts, body=body)
+
+    async def delete(self, *parts: str, **params: Any) -> Any:
+        """DELETE; parameters that are None are left out."""
+        return await self._ask("DELETE", parts, params=params)
 
     async def follow(
         self, events: tuple[str, ...], state: tuple[str, ...], ended: Callable[[Any], bool]

@@ -12,7 +12,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tenantry.cli import documents, health, indexes, keys, maintenance, moves, plans, records, setup, shards, tenants
+from tenantry.cli import (
+    backups,
+    documents,
+    health,
+    indexes,
+    keys,
+    maintenance,
+    moves,
+    plans,
+    records,
+    restores,
+    setup,
+    shards,
+    tenants,
+)
 from tenantry.cli.command import PROGRAM, Json, epilog, help_when_alone, local_command
 from tenantry.cli.demo import demo
 from tenantry.cli.failures import ExitCode, Failure
@@ -35,6 +49,7 @@ ORDER = (
     *("docs", "search", "search-all"),
     *("upsert", "query", "fetch", "update", "delete", "ids"),
     *("move", "moves", "plan", "rebalance"),
+    *("backup", "restore"),
     *("stats", "health", "verify-routing"),
     *("version", "completion"),
 )
@@ -70,6 +85,8 @@ def build() -> typer.Typer:
     moves.register(app)
     app.add_typer(moves.app, rich_help_panel=moves.PANEL)
     plans.register(app)
+    backups.register(app)
+    restores.register(app)
     maintenance.register(app)
     health.register(app)
     local_command(app, "version", examples=["tenantry version --json"], panel="About")(version)

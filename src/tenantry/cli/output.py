@@ -96,6 +96,12 @@ class Progress:
         if self._shown is not None:
             self._shown.update(self._task, completed=self._done, note=note)
 
+    def of(self, total: float) -> None:
+        """There is so much in all."""
+        self._total = total
+        if self._shown is not None:
+            self._shown.update(self._task, total=total)
+
     def stop(self) -> None:
         """Take the bar away."""
         if self._shown is not None:

@@ -133,16 +133,40 @@ async def rename(
 
 
 @command(app, "delete", examples=["tenantry tenant delete acme", "tenantry tenant delete acme --yes"])
-async def delete(session: Session, name: Name, yes: Yes = False) -> None:
-    """Delete a tenant and all its data."""
+async def delete(
+    session: Session,
+    name: Name,
+    now: Annotated[bool, typer.Option("--now", help="The data go at once; there is no way back.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Delete a tenant. Its data are kept for a while (7 days by default), in which it can be brought back."""
     if not yes:
         from tenantry.cli.output import many
 
         found = await session.api.get(*session.tenant(name))
         held = many(found["vectors"], "vector")
         session.out.confirm(f"delete tenant {name} with {held} ({session.api.place})?", yes)
-    await session.api.delete(*session.tenant(name))
+    await session.api.delete(*session.tenant(name), now="true" if now else None)
     session.out.show({"deleted": name, "index": session.index}, f"deleted tenant {name}")
+    if not now and not session.out.as_json:
+        session.out.say("its data are kept for a while: `tenantry tenant deleted`, `tenantry tenant undelete`")
+
+
+@command(app, "deleted", examples=["tenantry tenant deleted", "tenantry tenant deleted --json"])
+async def deleted(session: Session) -> None:
+    """List deleted tenants that can be brought back, and until when."""
+    from tenantry.cli.output import table, when
+
+    found = (await session.api.get(*session.path("deleted")))["deleted"]
+    rows = ([one["tenant"], one["shard"], when(one["purge_at"])] for one in found)
+    session.out.show(found, table(["tenant", "=shard", "=until"], rows, empty="no deleted tenants are kept"))
+
+
+@command(app, "undelete", examples=["tenantry tenant undelete acme"])
+async def undelete(session: Session, name: Name) -> None:
+    """Bring a deleted tenant back with its data; its keys stay revoked."""
+    found = await session.api.post(*session.tenant(name, "undelete"))
+    session.out.show(found, f"tenant {name} is back on {found['shard']}; make keys for it with `tenantry keys create`")
 
 
 @command(app, "isolate", examples=["tenantry tenant isolate bigcorp", "tenantry tenant isolate bigcorp --execute"])

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from tenantry.backup.jobs import Jobs
+from tenantry.backup.schedule import Scheduler
+from tenantry.backup.service import BackupService
+from tenantry.cluster.backups import BackupAdmin, scheduled
 from tenantry.cluster.handles import TenantHandle
 from tenantry.cluster.indexes import IndexAdmin
 from tenantry.cluster.keys import KeyAdmin
@@ -27,11 +31,13 @@ from tenantry.control.mover.context import Context, MovingLimits, NoFaults
 from tenantry.control.runs import Runs
 from tenantry.control.service import MoveService
 from tenantry.documents.store import DocumentStore
+from tenantry.errors import InvalidArgument
 from tenantry.model.filters import parse_filter
 from tenantry.model.limits import Limits
 from tenantry.model.records import Query
 from tenantry.model.topology import DEFAULT_INDEX, LogicalIndex, Shard
 from tenantry.ports import (
+    Archive,
     Catalog,
     Clock,
     Embedder,
@@ -58,6 +64,11 @@ from tenantry.router.verify import RoutingReport, RoutingVerifier
 from tenantry.router.verify_shared import SharedVerifier
 
 
+def no_archive(url: str | None) -> Archive:
+    """Where none can be opened. Raises InvalidArgument."""
+    raise InvalidArgument("archive", url, "none here")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Parts:
     """What a cluster is put together from; `tenantry.wiring` chooses them by the settings.
@@ -79,6 +90,8 @@ class Parts:
         faults: where tests interfere.
         feeds: what carries events between the processes of a fleet.
         shared: where they keep routes for each other.
+        open_archive: makes the archive of a URL, or that of the settings for None; backup_key: the key of archives.
+        deleted_retention_s: how long the data of a deleted tenant are kept, seconds; 0: not at all.
         check_every_s: pause between checks of the routing while the cluster is served, seconds; 0: none.
         thresholds: when to warn.
         window_s: over which latencies and rates are taken, seconds.
@@ -115,6 +128,9 @@ class Parts:
     health_every_s: float = 0.0
     top_tenants: int = 20
     notifier: Notifier | None = None
+    open_archive: Callable[[str | None], Archive] = no_archive
+    backup_key: Callable[[], bytes | None] = lambda: None
+    deleted_retention_s: float = 0.0
 
 
 class Cluster:
@@ -124,6 +140,7 @@ class Cluster:
         indexes, shards, tenants, keys: administration.
         moves, plans: moving tenants between shards, and planning which.
         routing_checks, health_checks: what runs regularly while the cluster is served, and what it found.
+        backups: backup and restore.
         router: the data plane, for those who have (index, tenant) pairs in hand, such as the gateway.
         documents: text in and out, likewise.
     """
@@ -138,22 +155,19 @@ class Cluster:
         resolver = Resolver(
             catalog, cache, pool, parts.policy, limits, clock, measured, member=member, news=news, shared=shared
         )
-        self._moving = MoveService(
-            Context(
-                catalog=catalog,
-                pool=pool,
-                resolver=resolver,
-                member=member,
-                inflight=inflight,
-                news=news,
-                clock=clock,
-                faults=parts.faults,
-                limits=limits,
-                moving=parts.moving,
-            ),
-            parts.token,
-            parts.exclusive,
+        context = Context(
+            catalog=catalog,
+            pool=pool,
+            resolver=resolver,
+            member=member,
+            inflight=inflight,
+            news=news,
+            clock=clock,
+            faults=parts.faults,
+            limits=limits,
+            moving=parts.moving,
         )
+        self._moving = MoveService(context, parts.token, parts.exclusive)
         self._bulletin = Bulletin(parts.feeds, clock)
         self._bulletin.on_event.append(news.hear)
         self._bulletin.on_missed += [cache.clear, shared.missed, self._moving.wake]
@@ -182,9 +196,12 @@ class Cluster:
         self.keys = KeyAdmin(catalog, clock, parts.token)
         self.shards = ShardAdmin(catalog, pool, parts.default_backend, parts.backends)
         self.indexes = IndexAdmin(catalog, pool, resolver, self.shards, parts.policy, parts.embedder, clock, self.keys)
-        self.tenants = TenantAdmin(catalog, pool, resolver, self.keys, parts.embedder)
+        self.tenants = TenantAdmin(catalog, pool, resolver, self.keys, parts.embedder, clock, parts.deleted_retention_s)
         self.moves = MoveAdmin(catalog, self._moving)
         self._runs = Runs(self._moving, parts.token)
+        self._backup = BackupService(context, parts.open_archive, parts.backup_key, parts.token, parts.backends)
+        jobs = Jobs(clock, parts.token)
+        self.backups = BackupAdmin(self._backup, jobs, Scheduler(clock, scheduled(self._backup, jobs)))
         monitor = Monitor(catalog, pool, clock, lambda index: inflight.activity.loads(index, clock.monotonic()))
         self.plans = PlanAdmin(monitor, self._runs, self.shards, limits)
         self._verifier = verifier = RoutingVerifier(
@@ -255,6 +272,7 @@ class Cluster:
         await self.routing_checks.aclose()
         await self.health_checks.aclose()
         await self._sharing.aclose()
+        await self.backups.aclose()
         await self._runs.aclose()
         await self._moving.aclose()
         await self._member.aclose()

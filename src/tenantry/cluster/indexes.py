@@ -125,5 +125,6 @@ class IndexAdmin:
         while page := await self._catalog.tenants.list(name, None, 1_000):
             for tenant in page:
                 await self._resolver.delete(name, tenant.name)
+        await self._resolver.purge_deleted(name)
         await self._catalog.indexes.delete(name)
         await self._pool.close_index(name)

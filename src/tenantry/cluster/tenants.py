@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from tenantry.cluster.embedding import check_embedder
 from tenantry.cluster.keys import KeyAdmin
-from tenantry.errors import InvalidArgument, Refused, TenantryError
+from tenantry.errors import InvalidArgument, NotFound, Refused, TenantryError
+from tenantry.model.leases import Copy
 from tenantry.model.limits import check_count
 from tenantry.model.topology import DEFAULT_INDEX, Tenant, TenantSpec, TenantState
-from tenantry.ports import Catalog, Embedder
-from tenantry.router.resolve import Resolver
+from tenantry.ports import Catalog, Clock, Embedder
+from tenantry.router.resolve import DELETED, Resolver
 from tenantry.router.shards import ShardPool
 
 LIST_MOST = 1_000
+#: What is to be purged within that time is not brought back any more, seconds: it may be going at this moment.
+PURGE_MARGIN_S = 60.0
 
 
 class TenantStatus(msgspec.Struct, frozen=True):
@@ -28,16 +31,29 @@ class TenantStatus(msgspec.Struct, frozen=True):
 
 
 class TenantAdmin:
-    """Operations on tenants of any logical index."""
+    """Operations on tenants of any logical index.
+
+    Args:
+        deleted_retention_s: how long the data of a deleted tenant are kept, seconds; 0: not at all.
+    """
 
     def __init__(
-        self, catalog: Catalog, pool: ShardPool, resolver: Resolver, keys: KeyAdmin, embedder: Callable[[str], Embedder]
+        self,
+        catalog: Catalog,
+        pool: ShardPool,
+        resolver: Resolver,
+        keys: KeyAdmin,
+        embedder: Callable[[str], Embedder],
+        clock: Clock,
+        deleted_retention_s: float,
     ) -> None:
         self._catalog = catalog
         self._pool = pool
         self._resolver = resolver
         self._keys = keys
         self._embedder = embedder
+        self._clock = clock
+        self._retention_s = deleted_retention_s
 
     async def create(self, name: str, index: str = DEFAULT_INDEX, spec: TenantSpec | None = None) -> Tenant:
         """Place a new tenant. Raises InvalidArgument, NotFound (index), AlreadyExists, CapacityExceeded."""
@@ -76,11 +92,34 @@ class TenantAdmin:
         """Open a suspended tenant again. Repeatable."""
         return await self._switch(index, name, TenantState.ACTIVE)
 
-    async def delete(self, name: str, index: str = DEFAULT_INDEX) -> None:
-        """Delete a tenant and its data, and revoke its keys. Raises NotFound."""
+    async def delete(self, name: str, index: str = DEFAULT_INDEX, *, now: bool = False) -> float | None:
+        """Delete a tenant, and revoke its keys. Its data are kept for a while, until the returned time (seconds since
+        the Unix epoch); with ``now``, or where nothing is kept, they go at once (None). Raises NotFound."""
         await self._catalog.tenants.get(index, name)
         await self._keys.revoke_all(index, name)
-        await self._resolver.delete(index, name)
+        if now or self._retention_s <= 0:
+            await self._resolver.delete(index, name)
+            return None
+        until = self._clock.now() + self._retention_s
+        await self._resolver.bury(index, name, until)
+        return until
+
+    async def deleted(self, index: str = DEFAULT_INDEX) -> Sequence[Copy]:
+        """Tenants that were deleted and whose data are still kept, the next to go first. Raises NotFound (index)."""
+        await self._catalog.indexes.get(index)
+        return [copy for copy in await self._catalog.copies.list(index) if copy.move == DELETED]
+
+    async def undelete(self, name: str, index: str = DEFAULT_INDEX) -> Tenant:
+        """Bring a deleted tenant back with its data, as it was; its keys stay revoked.
+
+        Raises:
+            NotFound: nothing of it is kept (any more). AlreadyExists: another tenant has the name now.
+            Conflict: its shard is gone, or somebody else's.
+        """
+        found = [copy for copy in await self.deleted(index) if copy.tenant == name]
+        if not found or found[-1].purge_at <= self._clock.now() + PURGE_MARGIN_S:
+            raise NotFound("deleted tenant", name, "its data are not kept (any more); restore it from a backup")
+        return await self._resolver.undelete(found[-1])
 
     async def rename(self, name: str, new_name: str, index: str = DEFAULT_INDEX) -> None:
         """Always refused, with the reason."""
@@ -98,8 +137,10 @@ class TenantAdmin:
             tenant = await self._catalog.tenants.get(index, name)
         if tenant.state is state:
             return tenant
-        if tenant.state is TenantState.DELETING:
-            raise Refused(f"tenant {name!r} is being deleted")
+        if tenant.state in (TenantState.DELETING, TenantState.RESTORING):
+            raise Refused(
+                f"tenant {name!r} is being {'deleted' if tenant.state is TenantState.DELETING else 'restored'}"
+            )
         return await self._resolver.set_state(tenant, state)
 
     async def _status(self, tenant: Tenant) -> TenantStatus:

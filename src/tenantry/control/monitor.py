@@ -21,6 +21,7 @@ AT_ONCE = 16
 MOST_MOVES = 1_000
 #: A shorter copy says little about speed.
 LEAST_COPIED = 100
+UNFINISHED = (TenantState.CREATING, TenantState.RESTORING, TenantState.DELETING)
 
 
 class Monitor:
@@ -92,7 +93,7 @@ class Monitor:
             return 0
 
     async def _measure(self, tenant: Tenant) -> tuple[NamespaceStats, str | None]:
-        if tenant.state in (TenantState.CREATING, TenantState.DELETING):
+        if tenant.state in UNFINISHED:
             return NamespaceStats(0), None
         place = tenant.route.place
         try:
@@ -105,7 +106,7 @@ class Monitor:
 def _fixed(tenant: Tenant, move: Move | None) -> str | None:
     if move is not None:
         return f"a move of it is running ({move.id})"
-    if tenant.state in (TenantState.CREATING, TenantState.DELETING):
+    if tenant.state in UNFINISHED:
         return f"it is {tenant.state}"
     return None
 

@@ -88,6 +88,7 @@ async def serve(
     _raise_file_limit()
     cluster.check_routing_regularly()
     cluster.check_health_regularly()
+    cluster.backups.run_schedule()
     try:
         await server.serve([listener])
         if left := server.server_state.tasks:  # cancelled when the time of grace was over

@@ -36,13 +36,15 @@ class Mode(StrEnum):
 
 
 class TenantState(StrEnum):
-    """The life of a tenant: creating, active (or suspended and back), deleting, deleted."""
+    """The life of a tenant: creating or restoring, active (or suspended and back), deleting, deleted."""
 
     CREATING = "creating"
     """Placed, but its namespace may not exist yet; whoever resolves it next makes it and activates it."""
     ACTIVE = "active"
     SUSPENDED = "suspended"
     """Data stays; every data-plane request is refused."""
+    RESTORING = "restoring"
+    """Its data are being put back from a backup: every request is refused until all of them are there."""
     DELETING = "deleting"
     """No route any more; the data are being dropped. A crash here is finished on the next try."""
     DELETED = "deleted"
@@ -215,6 +217,10 @@ class ClusterView(msgspec.Struct, frozen=True):
 def namespace_of(tenant: str, generation: int) -> str:
     """The physical namespace of a tenant's generation: the name itself, then ``name~2``, ``name~3``..."""
     return tenant if generation == 1 else f"{tenant}~{generation}"
+
+
+#: The setting that names a catalog among others; one that is restored from a backup gets a name of its own.
+HISTORY = "catalog.history"
 
 
 def bucket_of(index: str, tenant: str) -> int:

@@ -4,7 +4,8 @@ A call that raises has changed nothing that was acknowledged; every call may be 
 Errors are those of `tenantry.errors` and no others.
 """
 
-from tenantry.ports.backend import Features, Index, NativeCopy, VectorBackend, Warming
+from tenantry.ports.archive import Archive, Stored
+from tenantry.ports.backend import Features, Index, NativeCopy, Snapshot, Snapshotting, VectorBackend, Warming
 from tenantry.ports.catalog import (
     BarrierCatalog,
     Catalog,
@@ -33,6 +34,7 @@ from tenantry.ports.others import (
 )
 
 __all__ = [
+    "Archive",
     "BarrierCatalog",
     "Catalog",
     "Clock",
@@ -55,6 +57,9 @@ __all__ = [
     "SettingCatalog",
     "ShardCatalog",
     "SharedRoutes",
+    "Snapshot",
+    "Snapshotting",
+    "Stored",
     "Telemetry",
     "TenantCatalog",
     "VectorBackend",

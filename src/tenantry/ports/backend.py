@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 import msgspec
 
+from tenantry.model.blocks import Block
 from tenantry.model.records import (
     CopiedPage,
     Hit,
@@ -37,6 +39,7 @@ class Features(msgspec.Struct, frozen=True):
         exact_values: vectors come back bit for bit; else within `tenantry.model.records.CLOSE` of their length, as
             engines give them back that keep vectors at length 1.
         warms: queries are slower until the engine has loaded and indexed what was written: its handles are `Warming`.
+        snapshots: a namespace can be read as it is at one moment: its handles are `Snapshotting`.
     """
 
     filters: bool = True
@@ -49,6 +52,7 @@ class Features(msgspec.Struct, frozen=True):
     native_copy: str = ""
     warms: bool = False
     exact_values: bool = True
+    snapshots: bool = False
 
 
 class Index(Protocol):
@@ -99,6 +103,28 @@ class Warming(Protocol):
 
     async def is_warm(self) -> bool:
         """Whether there is nothing left to wait for; also when the engine has let it go again, or cannot build it."""
+
+
+class Snapshot(Protocol):
+    """A namespace as it was at one moment, which lies between the asking for it and its first page."""
+
+    @property
+    def version(self) -> str | None:
+        """As `Snapshotting.version`, of that moment."""
+
+    async def page(self, cursor: str | None, limit: int) -> Block:
+        """As `Index.scan`, in columns."""
+
+
+class Snapshotting(Protocol):
+    """What the handles of a backend with ``Features.snapshots`` can do besides."""
+
+    def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
+        """Hold the namespace as it is now, for reading; writes go on beside it. Raises NotFound (namespace)."""
+
+    async def version(self) -> str | None:
+        """Words that are the same only when the records are the same as when they were said before, over restarts
+        too; None where the engine cannot tell. Costs little. Raises NotFound (namespace)."""
 
 
 class VectorBackend(Protocol):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from tenantry.model.changes import Change, LogEntry, Resolved
+from tenantry.model.image import CatalogImage
 from tenantry.model.keys import ApiKey
 from tenantry.model.leases import Copy, Lease
 from tenantry.model.moves import Move, Wish
@@ -63,10 +64,24 @@ class ShardCatalog(Protocol):
 class TenantCatalog(Protocol):
     """Tenants and their routes. Every change of a route grows its epoch by one."""
 
-    async def place(self, index: str, name: str, spec: TenantSpec, shard: str, created_at: float) -> Tenant:
-        """Record a new tenant on ``shard``, state CREATING, in one transaction with the shard's count.
+    async def place(
+        self,
+        index: str,
+        name: str,
+        spec: TenantSpec,
+        shard: str,
+        created_at: float,
+        *,
+        state: TenantState = TenantState.CREATING,
+        generation: int = 1,
+    ) -> Tenant:
+        """Record a new tenant on ``shard``, in one transaction with the shard's count.
 
         A tombstone of the same name is revived with a higher epoch and generation.
+
+        Args:
+            state: CREATING, or RESTORING.
+            generation: of its namespace, or a higher one where a tombstone asks for it.
 
         Raises:
             AlreadyExists: a live tenant of that name is there.
@@ -101,6 +116,16 @@ class TenantCatalog(Protocol):
         """Compare-and-set of the whole route; its epoch must be ``expected_epoch + 1``.
         Raises InvalidArgument (another epoch), NotFound, Refused; Conflict when the tenant has another epoch, or a
         shard newly named is gone, retired or somebody else's."""
+
+    async def undelete(self, copy: Copy) -> Tenant:
+        """Make a deleted tenant live again, ACTIVE in the namespace that it had and that was kept as ``copy``, whose
+        entry goes; one transaction with the shard's count.
+
+        Raises:
+            AlreadyExists: a live tenant of that name is there.
+            NotFound: no such tombstone, or the copy is not kept (any more), or is not what the tombstone names.
+            Conflict: the shard is gone, retired or somebody else's.
+        """
 
     async def claims(self, index: str) -> dict[str, Claim]:
         """Shard name to what is spoken for on it; shards without a claim are left out."""
@@ -272,6 +297,10 @@ class CopyCatalog(Protocol):
     async def list(self, index: str, *, shard: str | None = None, tenant: str | None = None) -> list[Copy]:
         """Oldest first."""
 
+    async def keep(self, copy: Copy) -> None:
+        """Add an entry; one for the same namespace is replaced. As long as a live tenant's route names the namespace,
+        it is not `due`."""
+
     async def forget(self, copy: Copy) -> None:
         """Drop the entry, when the namespace is gone. Not there is success."""
 
@@ -335,6 +364,9 @@ class Catalog(Protocol):
     @property
     def measures(self) -> MeasureCatalog:
         """What processes counted."""
+
+    async def image(self) -> CatalogImage:
+        """Indexes, shards, live tenants, keys and settings, all as of one moment."""
 
     async def aclose(self) -> None:
         """Close connections; safe to call twice."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from tenantry.errors import AlreadyExists, CapacityExceeded, Conflict, NotFound, Refused, Unavailable
 from tenantry.model.events import RouteChanged
+from tenantry.model.leases import Copy
 from tenantry.model.limits import Limits, check_tenant_name
 from tenantry.model.topology import (
     Claim,
@@ -27,6 +28,9 @@ from tenantry.router.shared import Shared
 
 #: Lost races for room on a shard before giving up; each means that somebody else did place a tenant.
 MAX_PLACEMENT_TRIES = 64
+
+#: Instead of the id of a move, in the copy that is left of a deleted tenant.
+DELETED = "deleted"
 
 #: How long a route is not looked at again after an empty answer, seconds.
 LOOK_AGAIN_S = 10.0
@@ -215,17 +219,53 @@ class Resolver:
         """
         await self._pool.index(index)
         found = await self._catalog.tenants.get(index, tenant)
+        for copy in await self._catalog.copies.list(index, tenant=tenant):
+            if copy.move == DELETED and copy.place == found.route.place:  # a crash came between two steps of `bury`
+                await self._catalog.copies.forget(copy)
         if found.state is not TenantState.DELETING:
             found = await self.set_state(found, TenantState.DELETING)
         await self.finish_delete(found)
 
+    async def bury(self, index: str, tenant: str, keep_until: float) -> None:
+        """As `delete`, but its data are kept until then (seconds since the Unix epoch), for `undelete`."""
+        await self._pool.index(index)
+        found = await self._catalog.tenants.get(index, tenant)
+        if found.state in (TenantState.CREATING, TenantState.RESTORING):
+            await self.delete(index, tenant)
+            return
+        if found.state is TenantState.DELETING:
+            await self.finish_delete(found)
+            return
+        # Kept first: a copy is purged only when no live tenant's route names it, and a crash now loses nothing.
+        await self._catalog.copies.keep(Copy(index, tenant, found.route.place, DELETED, keep_until))
+        gone = await self.set_state(found, TenantState.DELETING)
+        await self.finish_delete(gone)
+
+    async def undelete(self, copy: Copy) -> Tenant:
+        """A tenant deleted by `bury`, as it was. Raises as `TenantCatalog.undelete`."""
+        term = await self._member.join()
+        back = await self._catalog.tenants.undelete(copy)
+        self.changed(back, term)
+        return back
+
+    async def purge_deleted(self, index: str) -> None:
+        """Drop what is kept of deleted tenants of an index."""
+        for copy in await self._catalog.copies.list(index):
+            if copy.move == DELETED:
+                await (await self._pool.backend(index, copy.place.shard)).drop(copy.place.namespace)
+                await self._catalog.copies.forget(copy)
+
     async def finish_delete(self, tenant: Tenant) -> None:
         """Drop the data of a tenant in state DELETING and bury it; repeatable."""
+        copies = await self._catalog.copies.list(tenant.index, tenant=tenant.name)
+        kept = {copy.place for copy in copies if copy.move == DELETED}
         for place in (tenant.route.place, tenant.route.other):
-            if place is not None:
+            if place is not None and place not in kept:
                 backend = await self._pool.backend(tenant.index, place.shard)
                 await backend.drop(place.namespace)
-        for copy in await self._catalog.copies.list(tenant.index, tenant=tenant.name):
+        for copy in copies:
+            if copy.place == tenant.route.place and copy.move == DELETED:
+                continue
             await (await self._pool.backend(tenant.index, copy.place.shard)).drop(copy.place.namespace)
             await self._catalog.copies.forget(copy)
         await self.set_state(tenant, TenantState.DELETED)
@@ -276,4 +316,6 @@ class Resolver:
 def _unusable(tenant: Tenant) -> str:
     if tenant.state is TenantState.SUSPENDED:
         return f"tenant {tenant.name!r} is suspended; `tenantry tenant resume` opens it again"
+    if tenant.state is TenantState.RESTORING:
+        return f"tenant {tenant.name!r} is being restored from a backup; ask again when that is done"
     return f"tenant {tenant.name!r} is {tenant.state}; finish with `tenantry tenant delete`, then create it again"

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from typing import Self
 
+import msgspec
+
+from tenantry.model.image import CatalogImage
+from tenantry.model.topology import TenantState
 from tenantry.testing.memory_catalog_moves import MemoryCopies, MemoryLog, MemoryMoves
 from tenantry.testing.memory_catalog_shared import (
     MemoryBarriers,
@@ -36,7 +40,8 @@ class MemoryCatalog:
 
     def __init__(self, enter: Enter | None = None, tables: Tables | None = None) -> None:
         self.tables = Tables() if tables is None else tables
-        given = (self.tables, go_on if enter is None else enter)
+        self._enter = go_on if enter is None else enter
+        given = (self.tables, self._enter)
         self.indexes = MemoryIndexes(*given)
         self.shards = MemoryShards(*given)
         self.tenants = MemoryTenants(*given)
@@ -48,6 +53,21 @@ class MemoryCatalog:
         self.log = MemoryLog(*given)
         self.copies = MemoryCopies(*given)
         self.measures = MemoryMeasures(*given)
+
+    async def image(self) -> CatalogImage:
+        """As of this moment."""
+        await self._enter("image")
+        tables = self.tables
+        return CatalogImage(
+            [tables.indexes[name] for name in sorted(tables.indexes)],
+            [tables.shards[key] for key in sorted(tables.shards)],
+            sorted(
+                (one for one in tables.tenants.values() if one.state is not TenantState.DELETED),
+                key=lambda one: (one.index, one.name),
+            ),
+            [tables.keys[id] for id in sorted(tables.keys)],
+            {name: msgspec.json.decode(tables.settings[name]) for name in sorted(tables.settings)},
+        )
 
     async def __aenter__(self) -> Self:
         return self

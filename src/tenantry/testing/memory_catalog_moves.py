@@ -204,6 +204,11 @@ class MemoryCopies:
             if copy.index == index and shard in (None, copy.place.shard) and tenant in (None, copy.tenant)
         )
 
+    async def keep(self, copy: Copy) -> None:
+        """Add or replace."""
+        await self._enter("copies.keep")
+        self._all.copies[copy.index, copy.place] = copy
+
     async def forget(self, copy: Copy) -> None:
         """Not there is success."""
         await self._enter("copies.forget")

@@ -6,20 +6,29 @@ from collections import Counter
 
 import msgspec
 
-from tenantry.catalogs.rules import check_epoch, check_limits, has_part, has_retired, named, rerouted
+from tenantry.catalogs.rules import (
+    check_epoch,
+    check_limits,
+    has_part,
+    has_retired,
+    named,
+    newly_placed,
+    placed_at,
+    rerouted,
+    undeleted,
+)
 from tenantry.errors import AlreadyExists, InvalidArgument, NotFound, Refused
+from tenantry.model.leases import Copy
 from tenantry.model.topology import (
     Claim,
     Dated,
     LogicalIndex,
-    Place,
     Route,
     Shard,
     ShardState,
     Tenant,
     TenantSpec,
     TenantState,
-    namespace_of,
 )
 from tenantry.testing.memory_catalog_tables import Enter, Tables, at_least_one, storable
 
@@ -158,16 +167,25 @@ class MemoryTenants:
     def __init__(self, tables: Tables, enter: Enter) -> None:
         self._all, self._enter = tables, enter
 
-    async def place(self, index: str, name: str, spec: TenantSpec, shard: str, created_at: float) -> Tenant:
+    async def place(
+        self,
+        index: str,
+        name: str,
+        spec: TenantSpec,
+        shard: str,
+        created_at: float,
+        *,
+        state: TenantState = TenantState.CREATING,
+        generation: int = 1,
+    ) -> Tenant:
         """Raises AlreadyExists, Conflict."""
         await self._enter("tenants.place")
         storable(name=name)
         old = self._all.tenants.get((index, name))
         if old is not None and old.state is not TenantState.DELETED:
             raise AlreadyExists("tenant", name, f"it is {old.state} on shard {old.route.place.shard!r}")
-        epoch, generation = (1, 1) if old is None else (old.route.epoch + 1, old.generation + 1)
-        route = Route(epoch, Place(shard, namespace_of(name, generation)), state=TenantState.CREATING)
-        tenant = Tenant(index, name, route, spec, generation, created_at)
+        route = placed_at(name, shard, generation, state)
+        tenant = newly_placed(old, Tenant(index, name, route, spec, generation, created_at))
         self._all.put_tenant(old, tenant, room_on=shard)
         return tenant
 
@@ -220,6 +238,17 @@ class MemoryTenants:
         if route.epoch != expected_epoch + 1:
             raise InvalidArgument("route.epoch", route.epoch, f"{expected_epoch + 1}, one over the expected epoch")
         return self._reroute(self._expect(index, name, expected_epoch), route)
+
+    async def undelete(self, copy: Copy) -> Tenant:
+        """Raises AlreadyExists, NotFound, Conflict."""
+        await self._enter("tenants.undelete")
+        old = self._all.tenants.get((copy.index, copy.tenant))
+        new = undeleted(old, copy)
+        if (copy.index, copy.place) not in self._all.copies:
+            raise NotFound("copy", f"{copy.place.shard}/{copy.place.namespace}")
+        self._all.put_tenant(old, new)
+        del self._all.copies[copy.index, copy.place]
+        return new
 
     async def claims(self, index: str) -> dict[str, Claim]:
         """By shard."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import msgspec
@@ -11,6 +12,7 @@ import numpy as np
 from tenantry.backends.embedded.engine import Engine
 from tenantry.backends.embedded.namespace import Namespace
 from tenantry.backends.embedded.search import metadata_of, search
+from tenantry.backends.embedded.snapshots import HeldNamespace, held, version_of
 from tenantry.backends.embedded.writes import Clear, DeleteIds, DeleteMatching, Patch, Pull, Upsert, Write, is_text
 from tenantry.errors import InvalidArgument, NotFound, TenantryError
 from tenantry.model.records import (
@@ -45,6 +47,7 @@ FEATURES = Features(
     exact_counts=True,
     native_copy="embedded",
     warms=True,
+    snapshots=True,
 )
 
 
@@ -227,6 +230,16 @@ class EmbeddedIndex:
         """Whether the index is built, or is not to be, or the rows had to make room for others."""
         namespace = await self._namespace()
         return namespace.resident is None or namespace.indexer.is_settled(namespace.resident)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[HeldNamespace]:
+        """Hold the namespace as it is now, in a read transaction."""
+        async with held(self._engine, await self._namespace(), self._dimension) as found:
+            yield found
+
+    async def version(self) -> str | None:
+        """See `tenantry.backends.embedded.store.Store.version`."""
+        return await version_of(self._engine, await self._namespace())
 
     async def _namespace(self) -> Namespace:
         return await self._shard.namespace(self._name)

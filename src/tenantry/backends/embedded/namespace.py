@@ -67,6 +67,9 @@ class Namespace:
         self._compacting = False
         self._closed = False
         self._stored_vectors = self.vectors
+        self.changes = 0
+        """Grows before and after each commit, so it is odd while one runs."""
+        self._version: tuple[int, str] | None = None
         self._committing = threading.Lock()
         """Held by a commit that outlives its event loop, so that the next one waits for it."""
 
@@ -175,7 +178,11 @@ class Namespace:
     def _commit(self, writes: list[Write]) -> list[Change | Exception]:
         """Worker: commit the writes, together if that works, and stage them behind the resident rows."""
         with self._committing:
-            return self._commit_all(writes)
+            self.changes += 1
+            try:
+                return self._commit_all(writes)
+            finally:
+                self.changes += 1
 
     def _commit_all(self, writes: list[Write]) -> list[Change | Exception]:
         outcomes: list[Change | Exception | None] = [None] * len(writes)
@@ -359,6 +366,16 @@ class Namespace:
     def unstored_count(self) -> int | None:
         """The exact count, when it is known and the manifest does not have it."""
         return self.vectors if self.marked or self.vectors != self._stored_vectors else None
+
+    # ----------------------------------------------------------------------------- version
+
+    def known_version(self) -> str | None:
+        """What `note_version` was last told, if nothing was written since."""
+        return self._version[1] if self._version is not None and self._version[0] == self.changes else None
+
+    def note_version(self, changes: int, version: str | None) -> None:
+        """The file was of this version at some time after ``changes`` was read; of use only if no commit ran then."""
+        self._version = None if version is None or changes % 2 else (changes, version)
 
     def _set_count(self, vectors: int) -> None:
         self.vectors = vectors

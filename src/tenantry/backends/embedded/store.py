@@ -152,7 +152,7 @@ class Store:
 
     def __init__(self, pool: ConnectionPool, path: Path, dimension: int) -> None:
         self.path = path
-        self._pool = pool
+        self.pool = pool
         self._dimension = dimension
 
     def create(self, namespace: str) -> None:
@@ -160,16 +160,28 @@ class Store:
 
         It holds the namespace's name, so that a lost manifest can be rebuilt by hand.
         """
-        with self._pool.use(self.path, Role.WRITER, create=True) as connection, transaction(connection):
+        with self.pool.use(self.path, Role.WRITER, create=True) as connection, transaction(connection):
             for statement in _SCHEMA:  # in one transaction: one sync, not three
                 connection.execute(statement)
             connection.execute("INSERT OR IGNORE INTO about VALUES ('namespace', ?)", (namespace,))
+            connection.execute("INSERT OR IGNORE INTO about VALUES ('uid', lower(hex(randomblob(8))))")
+
+    def version(self, connection: sqlite3.Connection) -> str | None:
+        """Words for the records that the connection sees: the file, the last ``seq`` given out, and how many there
+        are. None is ever given out twice, and a record never changes under its own, so between two states with the
+        same last ``seq`` records can only have been deleted; with the same number too, none was. None for a file
+        that an older version made, without a name of its own."""
+        uid, seq, count = connection.execute(
+            "SELECT (SELECT value FROM about WHERE key = 'uid'), "
+            "(SELECT seq FROM sqlite_sequence WHERE name = 'records'), (SELECT count(*) FROM records)"
+        ).fetchone()
+        return None if uid is None else f"{uid}:{seq or 0}:{count}"
 
     @contextlib.contextmanager
     def writing(self, source: Path | None = None) -> Iterator[Transaction]:
         """A transaction, durable when it ends without an exception and undone when it ends with one; with the file
         ``source`` attached to it, to `Transaction.pull` from."""
-        with self._pool.use(self.path, Role.WRITER) as connection:
+        with self.pool.use(self.path, Role.WRITER) as connection:
             if source is not None:
                 connection.execute(f"ATTACH ? AS {ATTACHED}", (file_uri(source),))
             with transaction(connection):
@@ -179,7 +191,7 @@ class Store:
 
     def count(self) -> int:
         """Exact number of records; reads the whole id index."""
-        with self._pool.use(self.path, Role.READER) as connection:
+        with self.pool.use(self.path, Role.READER) as connection:
             return int(connection.execute("SELECT count(*) FROM records").fetchone()[0])
 
     def size_bytes(self) -> int:
@@ -194,7 +206,7 @@ class Store:
         """Give the space of an emptied file back to the file system; failing to is no harm."""
         if self.size_bytes() <= VACUUM_OVER_BYTES:
             return
-        with contextlib.suppress(TenantryError), self._pool.use(self.path, Role.WRITER) as connection:
+        with contextlib.suppress(TenantryError), self.pool.use(self.path, Role.WRITER) as connection:
             connection.execute("VACUUM")
 
     def stretches(self) -> Iterator[Stretch]:
@@ -211,7 +223,7 @@ class Store:
     def fetch(self, ids: Sequence[str]) -> list[Stored]:
         """The records with these ids, in no particular order."""
         found: list[Stored] = []
-        with self._pool.use(self.path, Role.READER) as connection:
+        with self.pool.use(self.path, Role.READER) as connection:
             for start in range(0, len(ids), IDS_PER_STATEMENT):
                 part = ids[start : start + IDS_PER_STATEMENT]
                 marks = ",".join("?" * len(part))
@@ -239,21 +251,21 @@ class Store:
     def id_page(self, cursor: str | None, limit: int, prefix: str) -> list[str]:
         """As `page`, ids only."""
         where, values = _range(cursor, prefix)
-        with self._pool.use(self.path, Role.READER) as connection:
+        with self.pool.use(self.path, Role.READER) as connection:
             rows = connection.execute(f"SELECT id FROM records {where} ORDER BY id LIMIT ?", (*values, limit))  # noqa: S608
             return [row[0] for row in rows]
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """A connection that sees the file as of one moment."""
-        with self._pool.use(self.path, Role.READER) as connection:
+        with self.pool.use(self.path, Role.READER) as connection:
             connection.execute("BEGIN")
             yield connection
             connection.execute("COMMIT")
 
     def close(self) -> None:
         """Close its connections; the log is folded into the file."""
-        self._pool.forget(self.path)
+        self.pool.forget(self.path)
 
     def delete_files(self) -> None:
         """Remove the file and all that belongs to it."""

@@ -7,7 +7,8 @@ collation ``C``, whose order is that of code points. Vectors are stored as given
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
@@ -23,6 +24,7 @@ from tenantry.backends.pgvector.indexing import Indexer
 from tenantry.backends.pgvector.names import table_of
 from tenantry.backends.pgvector.options import PgvectorOptions
 from tenantry.backends.pgvector.rows import COLUMNS, OPERATORS, Put, copy_in, put_few, record_of, score_of, vector_of
+from tenantry.backends.pgvector.snapshots import HeldTable, held
 from tenantry.model.records import (
     ByFilter,
     ByIds,
@@ -39,7 +41,9 @@ from tenantry.model.records import (
 from tenantry.model.topology import LogicalIndex, Shard
 from tenantry.ports import Features
 
-FEATURES = Features(filters=True, atomic_update=True, read_your_writes=True, exact_counts=True, warms=True)
+FEATURES = Features(
+    filters=True, atomic_update=True, read_your_writes=True, exact_counts=True, warms=True, snapshots=True
+)
 #: Records from which an upsert goes by COPY.
 COPY_FROM = 100
 #: Times that a write is tried which another one of the same ids got in the way of.
@@ -274,6 +278,18 @@ class PgvectorIndex:
     async def is_warm(self) -> bool:
         """Whether no index of it is being built."""
         return not self._backend.indexer.works_on(self._namespace)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[HeldTable]:
+        """Hold the namespace as it is now, in a repeatable-read transaction."""
+        backend = self._backend
+        await backend.ready()
+        async with held(backend.connections, self._table, self._namespace, backend.dimension) as found:
+            yield found
+
+    async def version(self) -> str | None:
+        """PostgreSQL cannot tell."""
+        return None
 
     async def _nearest(self, query: Query, exactly: bool) -> list[Hit]:
         metric = self._backend.metric

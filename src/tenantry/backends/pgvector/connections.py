@@ -70,7 +70,7 @@ class Connections:
                     timeout=QUEUE_WAIT_S,
                     max_idle=IDLE_S,
                     reconnect_timeout=CONNECT_S,
-                    configure=self._configure,
+                    configure=self.configure,
                     open=False,
                 )
                 await pool.open()
@@ -155,7 +155,8 @@ class Connections:
                 "(`ALTER EXTENSION vector UPDATE`)"
             )
 
-    async def _configure(self, connection: Connection) -> None:
+    async def configure(self, connection: Connection) -> None:
+        """Make a new connection ready for vectors."""
         await register_vector_async(connection)
         await connection.execute(
             'CREATE TEMP TABLE IF NOT EXISTS tenantry_incoming (id text COLLATE "C", vector vector, metadata jsonb) '

@@ -44,6 +44,11 @@ class NamespaceDigest:
         self.records += 1
         self._sum = (self._sum + digest) % (1 << 8 * DIGEST_BYTES)
 
+    def join(self, other: NamespaceDigest) -> None:
+        """Count the records of another one, which have none in common with those here."""
+        self.records += other.records
+        self._sum = (self._sum + other._sum) % (1 << 8 * DIGEST_BYTES)
+
     def hex(self) -> str:
         """32 hexadecimal digits."""
         return self._sum.to_bytes(DIGEST_BYTES, "big").hex()

@@ -373,8 +373,11 @@ class MoveRunner:
 
     async def _orphaned(self) -> None:
         """The tenant was deleted while it moved: nothing is left to move."""
+        copies = await self._context.catalog.copies.list(self.move.index, tenant=self.move.tenant)
+        kept = {copy.place for copy in copies}
         for side in (self._target, self._source):
-            await side.drop()
+            if side.place not in kept:
+                await side.drop()
         head = await self._context.catalog.log.head(self.move.index, self.move.tenant)
         await self._context.catalog.log.trim(self.move, self._owner.fence, head)
         await self._ledger.abandon("the tenant was deleted")

@@ -123,11 +123,6 @@ async def rename_tenant(call: Call, asked: wire.RenameTenant) -> None:
     await call.cluster.tenants.rename(call.path["tenant"], asked.name, call.index)
 
 
-async def delete_tenant(call: Call, _: None) -> None:
-    """Delete a tenant with its data."""
-    await call.cluster.tenants.delete(call.path["tenant"], call.index)
-
-
 async def suspend_tenant(call: Call, _: None) -> wire.Tenant:
     """Refuse all reads and writes of a tenant from now on."""
     await call.cluster.tenants.suspend(call.path["tenant"], call.index)

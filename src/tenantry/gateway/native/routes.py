@@ -7,7 +7,7 @@ from typing import Any
 
 from tenantry.control.health_report import HealthReport
 from tenantry.gateway.errors import native_body
-from tenantry.gateway.native import admin, data, health, moves, wire, wire_moves
+from tenantry.gateway.native import admin, backups, data, health, moves, routes_backups, wire, wire_backups, wire_moves
 from tenantry.gateway.table import Access, Endpoint, Face
 from tenantry.model.plan import Plan
 
@@ -25,7 +25,18 @@ _own: Any = partial(Endpoint, face=FACE, access=Access.TENANT)
 
 def routes() -> list[Endpoint]:
     """The table; the hottest first."""
-    return [*_data(), *_documents(), *_indexes(), *_shards(), *_tenants(), *_moves(), *_plans(), *_keys(), *_health()]
+    return [
+        *_data(),
+        *_documents(),
+        *_indexes(),
+        *_shards(),
+        *_tenants(),
+        *_moves(),
+        *_plans(),
+        *_keys(),
+        *_health(),
+        *routes_backups.routes(_admin),
+    ]
 
 
 def _data() -> list[Endpoint]:
@@ -239,10 +250,11 @@ def _tenants() -> list[Endpoint]:
         _admin(
             method="DELETE",
             path=_TENANT,
-            handle=admin.delete_tenant,
+            handle=backups.delete_tenant,
+            query=wire_backups.DeleteTenant,
             status=204,
             patient=True,
-            summary="Delete a tenant with its data",
+            summary="Delete a tenant; its data are kept for a while",
         ),
         _admin(
             method="POST",

@@ -1,0 +1,1 @@
+"""Where backups are kept: a file for each kind of place."""
