@@ -194,7 +194,7 @@ async def _open_folder(target: Folder) -> AsyncIterator[Cluster]:
 def _application(cluster: Cluster, key: str) -> Any:
     from tenantry.gateway.app import build_app
 
-    return build_app(cluster, admin_key=key)
+    return build_app(cluster, admin_key=key, admin_name="command-line")
 
 
 def _content(answer: httpx.Response, place: str) -> Any:

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from tenantry.cluster.audit import Audit
+from tenantry.cluster.cursors import Cursors
 from tenantry.cluster.handles import TenantHandle
 from tenantry.cluster.indexes import IndexAdmin
 from tenantry.cluster.keys import KeyAdmin
 from tenantry.cluster.moves import MoveAdmin
 from tenantry.cluster.plans import PlanAdmin
+from tenantry.cluster.recording import Deeds, RecordedScatter, recorded, recording
 from tenantry.cluster.shards import ShardAdmin
 from tenantry.cluster.tenants import TenantAdmin
 from tenantry.control.checks import RoutingChecks
@@ -43,7 +46,7 @@ from tenantry.router.member import Member
 from tenantry.router.news import News
 from tenantry.router.resolve import Resolver
 from tenantry.router.router import Router
-from tenantry.router.scatter import Scatter, ScatterResult
+from tenantry.router.scatter import ScatterResult
 from tenantry.router.shards import ShardPool
 from tenantry.router.shared import Shared
 from tenantry.router.verify import RoutingReport, RoutingVerifier
@@ -71,6 +74,7 @@ class Parts:
         faults: where tests interfere.
         feeds: what carries events between the processes of a fleet.
         shared: where they keep routes for each other.
+        key_pepper: under which new API keys are hashed; None: one that the catalog keeps.
         check_every_s: pause between checks of the routing while the cluster is served, seconds; 0: none.
     """
 
@@ -97,6 +101,7 @@ class Parts:
     feeds: Sequence[EventFeed] = ()
     shared: SharedRoutes | None = None
     check_every_s: float = 0.0
+    key_pepper: str | None = None
 
 
 class Cluster:
@@ -104,6 +109,8 @@ class Cluster:
 
     Attributes:
         indexes, shards, tenants, keys: administration.
+        audit: who did what. deeds: recording it, see `tenantry.cluster.recording`.
+        cursors: signed places in listings, for those who hand them to clients.
         moves, plans: moving tenants between shards, and planning which.
         router: the data plane, for those who have (index, tenant) pairs in hand, such as the gateway.
         documents: text in and out, likewise.
@@ -157,9 +164,15 @@ class Cluster:
             logged=LoggedWriter(catalog, news, clock),
             request_timeout_s=parts.request_timeout_s,
         )
-        self.scatter = Scatter(catalog, self.router, clock, parts.telemetry, parts.search_deadline_s)
+        self.scatter = RecordedScatter(catalog, self.router, clock, parts.telemetry, parts.search_deadline_s)
         self.documents = DocumentStore(catalog, self.router, self.scatter, parts.embedder)
-        self.keys = KeyAdmin(catalog, clock, parts.token)
+        self.keys = KeyAdmin(catalog, clock, parts.token, parts.key_pepper, limits)
+        self.keys.tell = self._bulletin.tell
+        self._bulletin.on_event.append(self.keys.hear)
+        self._bulletin.on_missed.append(self.keys.missed)
+        self.audit = Audit(catalog, clock)
+        self.deeds = Deeds(self.audit, clock)
+        self.cursors = Cursors(catalog.settings, parts.token)
         self.shards = ShardAdmin(catalog, pool, parts.default_backend, parts.backends)
         self.indexes = IndexAdmin(catalog, pool, resolver, self.shards, parts.policy, parts.embedder, clock, self.keys)
         self.tenants = TenantAdmin(catalog, pool, resolver, self.keys, parts.embedder)
@@ -170,6 +183,8 @@ class Cluster:
         self._verifier = verifier = RoutingVerifier(
             catalog, cache, pool, resolver, SharedVerifier(shared, catalog.tenants)
         )
+        steered = (self.indexes, self.shards, self.tenants, self.keys, self.moves, self.plans, self.scatter)
+        recording(self.deeds, self, *steered)
         self._checks = RoutingChecks(catalog, verifier, member, clock, parts.check_every_s)
 
     def tenant(self, name: str, index: str = DEFAULT_INDEX) -> TenantHandle:
@@ -192,6 +207,7 @@ class Cluster:
         query = Query(vector, top_k, parse_filter(filter), include_values, include_metadata)
         return await self.scatter.search(index, query, tenants, deadline_s)
 
+    @recorded("routing.verify", index="index")
     async def verify_routing(self, index: str = DEFAULT_INDEX, *, heal: bool = True) -> RoutingReport:
         """Compare cache, catalog and backends; see `RoutingVerifier.verify`."""
         return await self._verifier.verify(index, heal)
@@ -220,6 +236,7 @@ class Cluster:
         await self._shared.aclose()
         await self._pool.aclose()
         await self.documents.aclose()
+        await self.deeds.aclose()
         await self._parts.close()
 
     def _joined(self) -> None:

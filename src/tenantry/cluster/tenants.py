@@ -8,6 +8,7 @@ import msgspec
 
 from tenantry.cluster.embedding import check_embedder
 from tenantry.cluster.keys import KeyAdmin
+from tenantry.cluster.recording import recorded
 from tenantry.errors import InvalidArgument, Refused, TenantryError
 from tenantry.model.limits import check_count
 from tenantry.model.topology import DEFAULT_INDEX, Tenant, TenantSpec, TenantState
@@ -39,6 +40,7 @@ class TenantAdmin:
         self._keys = keys
         self._embedder = embedder
 
+    @recorded("tenant.create", index="index", tenant="name")
     async def create(self, name: str, index: str = DEFAULT_INDEX, spec: TenantSpec | None = None) -> Tenant:
         """Place a new tenant. Raises InvalidArgument, NotFound (index), AlreadyExists, CapacityExceeded."""
         wanted = spec or TenantSpec()
@@ -68,14 +70,17 @@ class TenantAdmin:
         page = await self._catalog.tenants.list(index, after, limit, prefix, shard)
         return [await self._status(tenant) for tenant in page]
 
+    @recorded("tenant.suspend", index="index", tenant="name")
     async def suspend(self, name: str, index: str = DEFAULT_INDEX) -> Tenant:
         """Refuse all reads and writes of a tenant from now on; its data stay. Repeatable."""
         return await self._switch(index, name, TenantState.SUSPENDED)
 
+    @recorded("tenant.resume", index="index", tenant="name")
     async def resume(self, name: str, index: str = DEFAULT_INDEX) -> Tenant:
         """Open a suspended tenant again. Repeatable."""
         return await self._switch(index, name, TenantState.ACTIVE)
 
+    @recorded("tenant.delete", index="index", tenant="name")
     async def delete(self, name: str, index: str = DEFAULT_INDEX) -> None:
         """Delete a tenant and its data, and revoke its keys. Raises NotFound."""
         await self._catalog.tenants.get(index, name)

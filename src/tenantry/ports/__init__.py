@@ -6,6 +6,7 @@ Errors are those of `tenantry.errors` and no others.
 
 from tenantry.ports.backend import Features, Index, NativeCopy, VectorBackend, Warming
 from tenantry.ports.catalog import (
+    AuditCatalog,
     BarrierCatalog,
     Catalog,
     CopyCatalog,
@@ -31,6 +32,7 @@ from tenantry.ports.others import (
 )
 
 __all__ = [
+    "AuditCatalog",
     "BarrierCatalog",
     "Catalog",
     "Clock",

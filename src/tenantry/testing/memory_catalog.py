@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Self
 
+from tenantry.testing.memory_catalog_audit import MemoryAudit
 from tenantry.testing.memory_catalog_moves import MemoryCopies, MemoryLog, MemoryMoves
 from tenantry.testing.memory_catalog_shared import MemoryBarriers, MemoryKeys, MemoryLeases, MemorySettings
 from tenantry.testing.memory_catalog_tables import Enter, Tables, go_on
@@ -35,6 +36,7 @@ class MemoryCatalog:
         self.shards = MemoryShards(*given)
         self.tenants = MemoryTenants(*given)
         self.keys = MemoryKeys(*given)
+        self.audit = MemoryAudit(*given)
         self.settings = MemorySettings(*given)
         self.moves = MemoryMoves(*given)
         self.leases = MemoryLeases(*given)
