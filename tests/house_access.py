@@ -10,20 +10,20 @@ HEAD = """\
 <!-- Made by `python tests/house.py --write` from the table of routes; do not edit. -->
 
 Every operation declares a right and how far it reaches (`Access` in `gateway/table.py`); every kind of key has rights
-(`RIGHTS` in `model/keys.py`). A test drives every operation with every kind of key and expects exactly what stands here.
+(`RIGHTS` in `model/keys.py`). A test drives every operation with every kind of key and expects what stands here.
 
 | scope | made with `tenantry keys create` | good for |
 |---|---|---|
 | `admin` | `--admin` | everything |
-| `operator` | `--operator` | seeing and steering indexes, shards, tenants and moves; no data, no keys, no deletion of data |
+| `operator` | `--operator` | seeing and steering indexes, shards, tenants, moves; no data, no keys, no deletion |
 | `tenant` | `--tenant NAME` | one tenant's records and documents |
 | `tenant-read` | `--tenant NAME --read-only` | reading them |
-| `reader` | `--reader`, or `--reader --only INDEX` | reading every tenant, of all indexes or of one, and searching across them |
+| `reader` | `--reader`, `--reader --only INDEX` | reading every tenant, of all indexes or one, and searching across |
 
-In the table `yes` stands for allowed; `own` for allowed in what the key is bound to, and 403 for everything else, whether
-that exists or not; `part` for an answer that shows nothing but what the key is bound to; `-` for 403. Without a key, or
-with one that is unknown, expired or revoked, the answer is 401, except where `none` says `yes`. A `reader` that is held to
-one index gets `own` where there is `yes`.
+In the table `yes` stands for allowed; `own` for allowed in what the key is bound to, and 403 for everything else,
+whether that exists or not; `part` for an answer that shows nothing but what the key is bound to; `-` for 403. Without a
+key, or with one that is unknown, expired or revoked, the answer is 401, except where `none` says `yes`. A `reader` that
+is held to one index gets `own` where there is `yes`.
 """
 COLUMNS = ("none", "admin", "operator", "tenant", "tenant-read", "reader")
 
