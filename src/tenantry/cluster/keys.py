@@ -24,6 +24,8 @@ CACHE_MOST = 10_000
 #: How long a key is taken to be as it was read; a revocation elsewhere is seen after that at the latest, seconds.
 CACHE_S = 1.0
 LABEL_CHARS = 200
+#: Longer ids are none of ours, and no catalog is asked for them.
+ID_CHARS = 64
 
 
 class KeyAdmin:
@@ -139,7 +141,7 @@ class KeyAdmin:
         """The key behind what a client presented. Raises Unauthenticated, with the same words whatever is wrong;
         Unavailable when the catalog cannot be asked: nobody gets in unchecked."""
         parts = presented.split("_")
-        if len(parts) != 3 or parts[0] != PREFIX:
+        if len(parts) != 3 or parts[0] != PREFIX or len(parts[1]) > ID_CHARS:
             _refuse()
         _, id, secret = parts
         recent = self._recent.get(id)

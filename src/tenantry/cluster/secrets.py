@@ -51,4 +51,4 @@ class Pepper:
 
 
 def _hashed(secret: str, key: bytes) -> str:
-    return hashlib.blake2b(secret.encode(), key=key, digest_size=32).hexdigest()
+    return hashlib.blake2b(secret.encode("utf-8", "surrogatepass"), key=key, digest_size=32).hexdigest()
