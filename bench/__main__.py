@@ -37,6 +37,7 @@ BENCHES = {
     "adapters": ("bench.adapters", "a query through the library against the own client of the engine behind a shard"),
     "fleet": ("bench.fleet", "from the commit of a new route to its use in three other gateways"),
     "planner": ("bench.planner", "plans for 10,000 tenants and for a million; the objective against exact optima"),
+    "auth": ("bench.auth", "recognising a key and holding it to its scope, per request"),
     "peers": ("bench.peers.run", "one workload on Tenantry, Chroma, LanceDB, Milvus Lite and pgvector"),
 }
 #: Left out of ``--quick`` without names: it needs an environment of its own.
