@@ -21,9 +21,8 @@ def run(context: Context) -> Report:
     report = Report("auth", "recognising a key and holding it to its scope, per request")
     asyncio.run(_run(context, report))
     report.notes.append(
-        "`Authenticator.principal` and `check_access` on the headers of a request, one after another on the event loop, "
-        f"{KEYS} keys in turn. Once a second a key is read from the catalog anew: that is the last row, and its wait is "
-        "the catalog's."
+        "`Authenticator.principal` and `check_access` on the headers of a request, one after another on the event "
+        f"loop, {KEYS} keys in turn. Once a second a key is read from the catalog anew: that is the last row."
     )
     return report
 

@@ -106,7 +106,7 @@ async def rotate(
     made = await session.api.post("keys", id, "rotate", body=body)
     session.out.show(made, made["secret"])
     if not session.out.as_json:
-        ends = f"works until it is {overlap} older" if overlap_s else "has ended"
+        ends = f"works for {overlap} more" if overlap_s else "has ended"
         session.out.say(
             f"key {made['key']['id']} for {_reach(made['key'])}; keep it now, it cannot be shown again; key {id} {ends}"
         )
