@@ -1,7 +1,7 @@
 """Uvicorn's HTTP protocol with bounds on the head of a request, which it leaves open: size and time of arrival.
 
-The time and size of a body are bounded by the frame; an idle kept-alive connection by Uvicorn itself. A client that does
-not take its answer is cut off too: it would hold the place of a request for ever.
+The time and size of a body are bounded by the frame; an idle kept-alive connection by Uvicorn itself. A client that
+does not take its answer is cut off too: it would hold the place of a request for ever.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -67,6 +67,12 @@ class House:
 
 def _no_embedder(name: str) -> Any:
     raise InvalidArgument("embedder", name, "none here")
+
+
+@pytest.fixture(scope="session")
+def make_house() -> Callable[[], House]:
+    """For tests with an event loop of their own."""
+    return House
 
 
 @pytest.fixture
