@@ -141,6 +141,8 @@ async def export(
 
     In CSV a cell that a spreadsheet would take for a formula begins with an apostrophe.
     """
+    from tenantry.cli.output import many
+
     if format not in FORMATS:
         raise usage(f"--format {format!r} is neither jsonl nor csv")
     count = 0
@@ -155,7 +157,9 @@ async def export(
             else:
                 sheet.writerow([_cell(entry[name]) for name in COLUMNS])
     if output is not None:
-        session.out.show({"entries": count, "file": str(output)}, f"{count:,} entries written to {output}")
+        session.out.show(
+            {"entries": count, "file": str(output)}, f"{many(count, 'entry', 'entries')} written to {output}"
+        )
 
 
 @command(app, "prune", examples=["tenantry audit prune --older-than 365d --yes"], index=False)
