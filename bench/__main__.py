@@ -44,6 +44,7 @@ BENCHES = {
     "fleet": ("bench.fleet", "from the commit of a new route to its use in three other gateways"),
     "gateways": ("bench.gateways", "throughput of one, two and three gateways, and where the limit lies"),
     "planner": ("bench.planner", "plans for 10,000 tenants and for a million; the objective against exact optima"),
+    "auth": ("bench.auth", "recognising a key and holding it to its scope, per request"),
     "peers": ("bench.peers.run", "one workload on Tenantry, Chroma, LanceDB, Milvus Lite and pgvector"),
 }
 #: Left out of ``--quick`` without names: it needs an environment of its own.

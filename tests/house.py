@@ -12,6 +12,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from house_access import access_reference
+
 ROOT = Path(__file__).resolve().parent.parent
 MOST_LINES = 500
 MOST_FUNCTION_LINES = 70
@@ -79,11 +81,15 @@ def settings_file() -> str:
 
 
 #: Files that are made from the settings.
-MADE = {"docs/reference/settings.md": settings_reference, "deploy/tenantry.env": settings_file}
+MADE = {
+    "docs/reference/settings.md": settings_reference,
+    "docs/reference/access.md": access_reference,
+    "deploy/tenantry.env": settings_file,
+}
 
 
 def stale_settings_reference() -> Iterator[str]:
-    """A file that differs from what the settings say."""
+    """A file that differs from what the settings, or the routes, say."""
     for path, make in MADE.items():
         if not (ROOT / path).is_file() or (ROOT / path).read_text() != make():
             yield f"{path} is stale: run `.venv/bin/python tests/house.py --write`"

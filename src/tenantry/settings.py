@@ -44,6 +44,11 @@ class Settings(BaseSettings):
         default=None, description="URL under which clients reach the gateway; default: taken from each request."
     )
     admin_key: SecretStr | None = Field(default=None, description="Admin key; without any key only loopback is bound.")
+    key_pepper: SecretStr | None = Field(
+        default=None,
+        description="Secret of 16 characters or more under which new API keys are hashed; the same in every process; "
+        "default: a random one in the catalog. Keys that were made under it need it from then on.",
+    )
     log_level: str = Field(default="info", description="debug, info, warning or error.")
     request_timeout_s: float = Field(default=30.0, gt=0, description="Longest time of one call to a shard, seconds.")
     search_deadline_s: float = Field(default=3.0, gt=0, description="Longest time of a cross-tenant search, seconds.")

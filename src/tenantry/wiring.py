@@ -346,6 +346,7 @@ async def _open(settings: Settings, telemetry: Telemetry | None, *, restoring: b
             clock=clock,
             telemetry=telemetry or SilentTelemetry(),
             token=secrets.token_hex,
+            key_pepper=settings.key_pepper.get_secret_value() if settings.key_pepper else None,
             limits=settings.limits(),
             request_timeout_s=settings.request_timeout_s,
             search_deadline_s=settings.search_deadline_s,

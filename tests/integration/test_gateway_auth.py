@@ -14,7 +14,8 @@ import pytest
 
 from tenantry.gateway.native import routes as native
 from tenantry.gateway.pinecone import routes as pinecone
-from tenantry.gateway.table import Access, Endpoint
+from tenantry.gateway.table import Endpoint, Reach
+from tenantry.model.keys import Scope
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sdk"))
 from gateway_process import ADMIN_KEY, GatewayProcess, running_gateway
@@ -37,8 +38,6 @@ BODIES: dict[str, Any] = {
     "/documents/delete": {"ids": ["gone"]},
     "/search": {"text": "x"},
 }
-#: Operations without a namespace of their own: a tenant key sees only its own part.
-NARROWED = ("/describe_index_stats", "/namespaces")
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,7 @@ def send(
 
 
 def test_what_tenant_keys_may_call_is_written_down_here_too() -> None:
-    assert {name_of(one) for one in TABLE if one.access is not Access.ADMIN} == FOR_TENANTS
+    assert {name_of(one) for one in TABLE if Scope.TENANT in one.access.scopes()} == FOR_TENANTS
 
 
 @pytest.mark.parametrize("endpoint", TABLE, ids=name_of)
@@ -138,24 +137,19 @@ def test_without_a_good_key_nothing_is_reached(http: httpx.Client, endpoint: End
     assert answer.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("endpoint", [one for one in TABLE if one.access is Access.ADMIN], ids=name_of)
+@pytest.mark.parametrize("endpoint", [one for one in TABLE if Scope.TENANT not in one.access.scopes()], ids=name_of)
 def test_a_tenant_key_administers_nothing(http: httpx.Client, served: Served, endpoint: Endpoint) -> None:
     answer = send(http, endpoint, served.own_key)
     assert answer.status_code == 403, answer.text
 
 
-@pytest.mark.parametrize(
-    "endpoint", [one for one in TABLE if one.access in (Access.TENANT, Access.INDEX, Access.OWN)], ids=name_of
-)
+@pytest.mark.parametrize("endpoint", [one for one in TABLE if Scope.TENANT in one.access.scopes()], ids=name_of)
 def test_a_tenant_key_reaches_its_own_tenant_only(http: httpx.Client, served: Served, endpoint: Endpoint) -> None:
     own = send(http, endpoint, served.own_key)
     assert own.status_code not in (401, 403), own.text
     assert OTHER not in own.text
     assert "second" not in own.text
-    has_tenant = endpoint.access is Access.TENANT or (
-        endpoint.face.name == "pinecone-data" and not endpoint.path.endswith(NARROWED)
-    )
-    if has_tenant:
+    if endpoint.access.reach in (Reach.TENANT, Reach.NAMESPACE):
         there, absent, inside = (send(http, endpoint, served.own_key, tenant=one) for one in (OTHER, ABSENT, "own"))
         assert {there.status_code, absent.status_code, inside.status_code} == {403}
         assert there.content == absent.content, "the answer does not tell whether a tenant exists"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from tenantry.catalogs import rows, schema
+from tenantry.catalogs.audited import replaced
 from tenantry.catalogs.store import Store
 from tenantry.errors import AlreadyExists, NotFound
 from tenantry.model.keys import ApiKey
@@ -52,6 +53,20 @@ class SqlKeys:
             )
             if revoked.rowcount == 0:
                 raise NotFound("key", id)
+
+    async def replace(self, id: str, new: ApiKey, until: float) -> ApiKey:
+        """Add a key in place of another, which ends at ``until`` (or before) and names it. Returns the old one as it is
+        now. Raises NotFound, AlreadyExists; Refused for one that opens nothing any more, or was replaced before."""
+        async with self._store.write() as connection:
+            row = (await connection.execute(sa.select(_t).where(_t.c.id == id).with_for_update())).one_or_none()
+            if row is None:
+                raise NotFound("key", id)
+            old = replaced(self._key_of(row), new, until)
+            if not await self._store.insert_if_absent(connection, _t, rows.key_values(new)):
+                raise AlreadyExists("key", new.id)
+            changed = {"expires_at": old.expires_at, "replaced_by": old.replaced_by}
+            await connection.execute(sa.update(_t).where(_t.c.id == id).values(changed))
+        return old
 
     def _key_of(self, row: rows.Row) -> ApiKey:
         with rows.checked(self._store.where, self._store.recovery, f"key {row.id!r}"):

@@ -195,6 +195,7 @@ def key_of(row: Row) -> ApiKey:
         created_at=row.created_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
+        replaced_by=row.replaced_by,
     )
 
 
@@ -211,6 +212,7 @@ def key_values(key: ApiKey) -> dict[str, Any]:
             "created_at": key.created_at,
             "expires_at": key.expires_at,
             "revoked_at": key.revoked_at,
+            "replaced_by": key.replaced_by,
         }
     )
 

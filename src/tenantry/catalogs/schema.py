@@ -97,6 +97,7 @@ keys = sa.Table(
     sa.Column("created_at", sa.Double, nullable=False),
     sa.Column("expires_at", sa.Double),
     sa.Column("revoked_at", sa.Double),
+    sa.Column("replaced_by", Name),
     sa.Index(None, "index_name", "tenant"),
 )
 
@@ -184,4 +185,37 @@ measures = sa.Table(
     sa.Column("owner", Name, primary_key=True),
     sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+#: The audit log, each row's ``hash`` over its content and ``previous``, the hash of the row before (`model.audit`).
+#: ``at_us``: microseconds since the Unix epoch.
+audit = sa.Table(
+    "tenantry_audit",
+    metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at_us", sa.BigInteger, nullable=False),
+    sa.Column("actor", Name, nullable=False),
+    sa.Column("scope", sa.Text, nullable=False),
+    sa.Column("action", Name, nullable=False),
+    sa.Column("index_name", Name),
+    sa.Column("tenant", Name),
+    sa.Column("shard", Name),
+    sa.Column("subject", Name),
+    sa.Column("result", sa.Text, nullable=False),
+    sa.Column("request_id", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("previous", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+    sa.Index(None, "index_name", "tenant", "seq"),
+)
+
+#: One row (``id`` 1): where the kept part of the audit log begins and ends. Whoever appends holds it.
+audit_chain = sa.Table(
+    "tenantry_audit_chain",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("base_seq", sa.BigInteger, nullable=False),
+    sa.Column("base_hash", sa.Text, nullable=False),
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
+from tenantry.catalogs.audit import SqlAudit
 from tenantry.catalogs.barriers import SqlBarriers
 from tenantry.catalogs.copies import SqlCopies
 from tenantry.catalogs.image import image
@@ -40,6 +41,7 @@ class SqlCatalog:
         self.shards = SqlShards(store)
         self.tenants = SqlTenants(store)
         self.keys = SqlKeys(store)
+        self.audit = SqlAudit(store)
         self.settings = SqlSettings(store)
         self.moves = SqlMoves(store)
         self.leases = SqlLeases(store)

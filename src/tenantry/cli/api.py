@@ -31,7 +31,7 @@ LOOK_S = 0.2
 LATER = {"UNAVAILABLE", "RATE_LIMITED", "DEADLINE_EXCEEDED", "STORAGE_FAILED", "LOCKED"}
 HINTS = {
     "UNAUTHENTICATED": "give the key with TENANTRY_ADMIN_KEY or --key",
-    "PERMISSION_DENIED": "this needs an admin key; a tenant's key reaches only its own data",
+    "PERMISSION_DENIED": "use a key of another scope; `tenantry keys create --help` names them",
     "RATE_LIMITED": "wait a moment, then repeat the command",
     "UNAVAILABLE": "try again in a moment",
     "DEADLINE_EXCEEDED": "try again in a moment; every command may be repeated",
@@ -198,7 +198,7 @@ async def _open_folder(target: Folder) -> AsyncIterator[Cluster]:
 def _application(cluster: Cluster, key: str) -> Any:
     from tenantry.gateway.app import build_app
 
-    return build_app(cluster, admin_key=key)
+    return build_app(cluster, admin_key=key, admin_name="command-line")
 
 
 def _content(answer: httpx.Response, place: str) -> Any:

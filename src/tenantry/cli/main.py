@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from tenantry.cli import (
+    audit,
     backups,
     documents,
     health,
@@ -45,7 +46,7 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
 #: The order of the help: the order in which one meets them.
 ORDER = (
     *("demo", "init", "serve"),
-    *("index", "shard", "tenant", "keys"),
+    *("index", "shard", "tenant", "keys", "audit"),
     *("docs", "search", "search-all"),
     *("upsert", "query", "fetch", "update", "delete", "ids"),
     *("move", "moves", "plan", "rebalance"),
@@ -77,7 +78,7 @@ def build() -> typer.Typer:
     setup.register(app)
     local_command(app, "demo", examples=["tenantry demo", "tenantry demo --small --data DIR"], panel=setup.GROUP)(demo)
     work = "Clusters, shards and tenants"
-    for group in (indexes.app, shards.app, tenants.app, keys.app):
+    for group in (indexes.app, shards.app, tenants.app, keys.app, audit.app):
         app.add_typer(group, rich_help_panel=work)
     app.add_typer(documents.app, rich_help_panel=documents.PANEL)
     documents.register(app)

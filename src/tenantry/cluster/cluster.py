@@ -10,12 +10,15 @@ from typing import Any, Self
 from tenantry.backup.jobs import Jobs
 from tenantry.backup.schedule import Scheduler
 from tenantry.backup.service import BackupService
+from tenantry.cluster.audit import Audit
 from tenantry.cluster.backups import BackupAdmin, scheduled
+from tenantry.cluster.cursors import Cursors
 from tenantry.cluster.handles import TenantHandle
 from tenantry.cluster.indexes import IndexAdmin
 from tenantry.cluster.keys import KeyAdmin
 from tenantry.cluster.moves import MoveAdmin
 from tenantry.cluster.plans import PlanAdmin
+from tenantry.cluster.recording import Deeds, RecordedScatter, recorded, recording
 from tenantry.cluster.shards import ShardAdmin
 from tenantry.cluster.tenants import TenantAdmin
 from tenantry.control.checks import RoutingChecks
@@ -57,7 +60,7 @@ from tenantry.router.member import Member
 from tenantry.router.news import News
 from tenantry.router.resolve import Resolver
 from tenantry.router.router import Router
-from tenantry.router.scatter import Scatter, ScatterResult
+from tenantry.router.scatter import ScatterResult
 from tenantry.router.shards import ShardPool
 from tenantry.router.shared import Shared
 from tenantry.router.verify import RoutingReport, RoutingVerifier
@@ -92,6 +95,7 @@ class Parts:
         shared: where they keep routes for each other.
         open_archive: makes the archive of a URL, or that of the settings for None; backup_key: the key of archives.
         deleted_retention_s: how long the data of a deleted tenant are kept, seconds; 0: not at all.
+        key_pepper: under which new API keys are hashed; None: one that the catalog keeps.
         check_every_s: pause between checks of the routing while the cluster is served, seconds; 0: none.
         thresholds: when to warn.
         window_s: over which latencies and rates are taken, seconds.
@@ -131,6 +135,7 @@ class Parts:
     open_archive: Callable[[str | None], Archive] = no_archive
     backup_key: Callable[[], bytes | None] = lambda: None
     deleted_retention_s: float = 0.0
+    key_pepper: str | None = None
 
 
 class Cluster:
@@ -138,6 +143,8 @@ class Cluster:
 
     Attributes:
         indexes, shards, tenants, keys: administration.
+        audit: who did what. deeds: recording it, see `tenantry.cluster.recording`.
+        cursors: signed places in listings, for those who hand them to clients.
         moves, plans: moving tenants between shards, and planning which.
         routing_checks, health_checks: what runs regularly while the cluster is served, and what it found.
         backups: backup and restore.
@@ -191,9 +198,15 @@ class Cluster:
             logged=LoggedWriter(catalog, news, clock),
             request_timeout_s=parts.request_timeout_s,
         )
-        self.scatter = Scatter(catalog, self.router, clock, measured, parts.search_deadline_s)
+        self.scatter = RecordedScatter(catalog, self.router, clock, measured, parts.search_deadline_s)
         self.documents = DocumentStore(catalog, self.router, self.scatter, parts.embedder)
-        self.keys = KeyAdmin(catalog, clock, parts.token)
+        self.keys = KeyAdmin(catalog, clock, parts.token, parts.key_pepper, limits)
+        self.keys.tell = self._bulletin.tell
+        self._bulletin.on_event.append(self.keys.hear)
+        self._bulletin.on_missed.append(self.keys.missed)
+        self.audit = Audit(catalog, clock)
+        self.deeds = Deeds(self.audit, clock)
+        self.cursors = Cursors(catalog.settings, parts.token)
         self.shards = ShardAdmin(catalog, pool, parts.default_backend, parts.backends)
         self.indexes = IndexAdmin(catalog, pool, resolver, self.shards, parts.policy, parts.embedder, clock, self.keys)
         self.tenants = TenantAdmin(catalog, pool, resolver, self.keys, parts.embedder, clock, parts.deleted_retention_s)
@@ -211,6 +224,8 @@ class Cluster:
         self._sharing = Sharing(measured, catalog, member, clock, parts.window_s)
         views = HealthViews(catalog, pool, verifier, self._sharing, clock, parts.thresholds)
         self.health_checks = _health_checks(parts, views, member)
+        steered = (self.indexes, self.shards, self.tenants, self.keys, self.moves, self.plans, self.scatter)
+        recording(self.deeds, self, *steered)
 
     def tenant(self, name: str, index: str = DEFAULT_INDEX) -> TenantHandle:
         """A handle to work with one tenant's records and documents; touches nothing yet."""
@@ -232,6 +247,7 @@ class Cluster:
         query = Query(vector, top_k, parse_filter(filter), include_values, include_metadata)
         return await self.scatter.search(index, query, tenants, deadline_s)
 
+    @recorded("routing.verify", index="index")
     async def verify_routing(self, index: str = DEFAULT_INDEX, *, heal: bool = True) -> RoutingReport:
         """Compare cache, catalog and backends; see `RoutingVerifier.verify`."""
         return await self._verifier.verify(index, heal)
@@ -280,6 +296,7 @@ class Cluster:
         await self._shared.aclose()
         await self._pool.aclose()
         await self.documents.aclose()
+        await self.deeds.aclose()
         await self._parts.close()
 
     def _joined(self) -> None:

@@ -9,6 +9,7 @@ import msgspec
 
 from tenantry.cluster.embedding import check_embedder
 from tenantry.cluster.keys import KeyAdmin
+from tenantry.cluster.recording import recorded
 from tenantry.cluster.shards import ShardAdmin
 from tenantry.errors import InvalidArgument, Refused
 from tenantry.model.limits import MAX_DIMENSION, check_count, check_index_name
@@ -45,6 +46,7 @@ class IndexAdmin:
         self._clock = clock
         self._keys = keys
 
+    @recorded("index.create", index="name")
     async def create(
         self,
         name: str,
@@ -95,6 +97,7 @@ class IndexAdmin:
         """All logical indexes, by name."""
         return await self._catalog.indexes.list()
 
+    @recorded("index.change", index="name")
     async def update(self, name: str, **changes: Any) -> LogicalIndex:
         """Change what may change: policy, auto_create, embedder, deletion_protection, tags.
 
@@ -113,6 +116,7 @@ class IndexAdmin:
         await self._pool.refresh(name)
         return changed
 
+    @recorded("index.delete", index="name")
     async def delete(self, name: str) -> None:
         """Delete an index with all its tenants, their data and keys; repeatable after a crash.
 

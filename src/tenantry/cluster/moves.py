@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from tenantry.cluster.recording import note, recorded
 from tenantry.control.service import MoveService, options_of
 from tenantry.errors import DeadlineExceeded, InvalidArgument
 from tenantry.model.leases import Copy
@@ -26,6 +27,7 @@ class MoveAdmin:
         self._catalog = catalog
         self._service = service
 
+    @recorded("move.start", index="index", tenant="tenant", shard="target")
     async def start(
         self,
         tenant: str,
@@ -54,7 +56,9 @@ class MoveAdmin:
         """
         await self._catalog.indexes.get(index)
         options = options_of(Options(), soak_s=soak_s, retention_s=retention_s, rate=rate, page=page)
-        return await self._service.start(index, tenant, target, options, why)
+        move = await self._service.start(index, tenant, target, options, why)
+        note(subject=move.id)
+        return move
 
     async def get(self, id: str) -> Move:
         """One move. Raises NotFound."""
@@ -67,23 +71,28 @@ class MoveAdmin:
         head = await self._catalog.log.head(move.index, move.tenant)
         return max(0, head - min(move.source_mark, move.target_mark))
 
+    @recorded("move.pause", subject="id")
     async def pause(self, id: str) -> Move:
         """Stop copying, or prolong the soak, until it is resumed. Raises NotFound, Refused."""
         return await self._service.wish(id, Wish.PAUSE)
 
+    @recorded("move.resume", subject="id")
     async def resume(self, id: str) -> Move:
         """Go on with a paused move. Raises NotFound, Refused."""
         return await self._service.wish(id, Wish.RUN)
 
+    @recorded("move.cancel", subject="id")
     async def cancel(self, id: str) -> Move:
         """Give a move up before its commit. Raises NotFound; Refused after it."""
         return await self._service.wish(id, Wish.CANCEL)
 
+    @recorded("move.rollback", subject="id")
     async def rollback(self, id: str) -> Move:
         """Take a move back after its commit, with everything written since. Raises NotFound; Refused before the commit
         and after the soak."""
         return await self._service.wish(id, Wish.ROLL_BACK)
 
+    @recorded("move.finalise", subject="id")
     async def finalise(self, id: str) -> Move:
         """End the soak now. Raises NotFound; Refused before the commit."""
         return await self._service.wish(id, Wish.FINALISE)
@@ -113,6 +122,7 @@ class MoveAdmin:
         await self._catalog.indexes.get(index)
         return await self._catalog.copies.list(index, shard=shard, tenant=tenant)
 
+    @recorded("copy.purge", index="index", tenant="tenant", shard="shard")
     async def purge(
         self, index: str = DEFAULT_INDEX, *, shard: str | None = None, tenant: str | None = None
     ) -> list[Copy]:

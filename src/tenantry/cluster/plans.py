@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from tenantry.cluster.recording import note, recorded
 from tenantry.cluster.shards import ShardAdmin
 from tenantry.control.monitor import Monitor
 from tenantry.control.planner import plan as make_plan
@@ -50,6 +51,7 @@ class PlanAdmin:
         chosen = msgspec.structs.replace(PlanOptions(), **given)
         return make_plan(await self._monitor.view(index), chosen, Aim(aim), subject)
 
+    @recorded("plan.execute", subject="subject")
     async def execute(
         self,
         plan: Plan,
@@ -66,6 +68,7 @@ class PlanAdmin:
         run = self._runs.start(plan, subject, options)
         if plan.aim is Aim.DRAIN and subject is not None:
             await self._shards.update(subject, plan.index, state=ShardState.DRAINING)
+        note(index=plan.index, run=run.id, aim=str(plan.aim))
         return run
 
     def run(self, id: str) -> Run:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from tenantry.cluster.recording import recorded
 from tenantry.errors import AlreadyExists, InvalidArgument, NotFound, Refused, TenantryError
 from tenantry.model.limits import check_count, check_index_name
 from tenantry.model.topology import DEFAULT_INDEX, Shard, ShardState
@@ -35,6 +36,7 @@ class ShardAdmin:
         self._default_backend = default_backend
         self._backends = backends
 
+    @recorded("shard.add", index="index", shard="name")
     async def add(
         self,
         name: str,
@@ -93,6 +95,7 @@ class ShardAdmin:
         """One shard, measured. Raises NotFound."""
         return await self._status(await self._find(index, name))
 
+    @recorded("shard.change", index="index", shard="name")
     async def update(self, name: str, index: str = DEFAULT_INDEX, **changes: Any) -> Shard:
         """Change limits, weight, region, tier or state. Raises InvalidArgument, NotFound; Refused when a shard
         that still holds tenants is to be retired."""
@@ -111,6 +114,7 @@ class ShardAdmin:
         await self._pool.refresh(index)
         return await self._find(index, name)
 
+    @recorded("shard.remove", index="index", shard="name")
     async def remove(self, name: str, index: str = DEFAULT_INDEX) -> None:
         """Take an empty shard out of the registry. Raises NotFound; Refused while it holds tenants."""
         shard = await self._find(index, name)

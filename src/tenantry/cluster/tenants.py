@@ -8,6 +8,7 @@ import msgspec
 
 from tenantry.cluster.embedding import check_embedder
 from tenantry.cluster.keys import KeyAdmin
+from tenantry.cluster.recording import recorded
 from tenantry.errors import InvalidArgument, NotFound, Refused, TenantryError
 from tenantry.model.leases import Copy
 from tenantry.model.limits import check_count
@@ -55,6 +56,7 @@ class TenantAdmin:
         self._clock = clock
         self._retention_s = deleted_retention_s
 
+    @recorded("tenant.create", index="index", tenant="name")
     async def create(self, name: str, index: str = DEFAULT_INDEX, spec: TenantSpec | None = None) -> Tenant:
         """Place a new tenant. Raises InvalidArgument, NotFound (index), AlreadyExists, CapacityExceeded."""
         wanted = spec or TenantSpec()
@@ -84,14 +86,17 @@ class TenantAdmin:
         page = await self._catalog.tenants.list(index, after, limit, prefix, shard)
         return [await self._status(tenant) for tenant in page]
 
+    @recorded("tenant.suspend", index="index", tenant="name")
     async def suspend(self, name: str, index: str = DEFAULT_INDEX) -> Tenant:
         """Refuse all reads and writes of a tenant from now on; its data stay. Repeatable."""
         return await self._switch(index, name, TenantState.SUSPENDED)
 
+    @recorded("tenant.resume", index="index", tenant="name")
     async def resume(self, name: str, index: str = DEFAULT_INDEX) -> Tenant:
         """Open a suspended tenant again. Repeatable."""
         return await self._switch(index, name, TenantState.ACTIVE)
 
+    @recorded("tenant.delete", index="index", tenant="name")
     async def delete(self, name: str, index: str = DEFAULT_INDEX, *, now: bool = False) -> float | None:
         """Delete a tenant, and revoke its keys. Its data are kept for a while, until the returned time (seconds since
         the Unix epoch); with ``now``, or where nothing is kept, they go at once (None). Raises NotFound."""
@@ -109,6 +114,7 @@ class TenantAdmin:
         await self._catalog.indexes.get(index)
         return [copy for copy in await self._catalog.copies.list(index) if copy.move == DELETED]
 
+    @recorded("tenant.undelete", index="index", tenant="name")
     async def undelete(self, name: str, index: str = DEFAULT_INDEX) -> Tenant:
         """Bring a deleted tenant back with its data, as it was; its keys stay revoked.
 

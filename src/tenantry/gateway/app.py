@@ -50,6 +50,7 @@ def build_app(
     cluster: Cluster,
     *,
     admin_key: str | None = None,
+    admin_name: str = "admin-key",
     open_access: bool = False,
     telemetry: PrometheusTelemetry | None = None,
     public_url: str | None = None,
@@ -59,7 +60,7 @@ def build_app(
     """Pinecone's API, the native API, health, metrics and the OpenAPI document on one cluster.
 
     Args:
-        admin_key: reaches everything; None: only stored keys do.
+        admin_key: reaches everything; None: only stored keys do. admin_name: who that is, in the audit log.
         open_access: no key is configured anywhere and only this machine can connect: whoever comes is admin.
         public_url: under which clients reach the gateway; None: as each request says.
         max_concurrent: requests in hand at once; more get 503 with Retry-After.
@@ -69,7 +70,7 @@ def build_app(
         telemetry.show(HealthMetrics(lambda: cluster.health_checks.latest, lambda: cluster.routing_checks.found))
     frame = Frame(
         cluster,
-        Authenticator(cluster.keys, admin_key, open_access),
+        Authenticator(cluster.keys, admin_key, open_access, admin_name),
         telemetry,
         public_url=public_url,
         max_concurrent=max_concurrent,

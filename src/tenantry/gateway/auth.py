@@ -11,21 +11,37 @@ import msgspec
 
 from tenantry.cluster.keys import PREFIX, KeyAdmin
 from tenantry.errors import PermissionDenied, Unauthenticated
-from tenantry.model.keys import Scope
+from tenantry.model.keys import OF_A_TENANT, Scope
 
 HINT = "send a key as `Api-Key: KEY` or `Authorization: Bearer KEY`"
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Whoever holds the key: an admin, or one tenant of one index."""
+    """Whoever holds the key.
 
-    admin: bool
+    Attributes:
+        scope: of the key; None: nobody in particular.
+        index, tenant: what the key is bound to.
+        actor: as the audit log names whoever it is.
+    """
+
+    scope: Scope | None = None
     index: str | None = None
     tenant: str | None = None
+    actor: str = ""
+
+    @property
+    def bound(self) -> bool:
+        """Whether they reach one tenant only. Nobody in particular reaches not even one."""
+        return self.scope is None or self.scope in OF_A_TENANT
+
+    def reaches(self, index: str) -> bool:
+        """Whether a logical index is theirs, or one of theirs."""
+        return index == self.index if self.bound or self.index is not None else True
 
 
-ADMIN = Principal(admin=True)
-NOBODY = Principal(admin=False)
+NOBODY = Principal()
+OPEN = Principal(Scope.ADMIN, actor="open")
 
 
 class Authenticator:
@@ -33,12 +49,14 @@ class Authenticator:
 
     Args:
         admin_key: compared in constant time; None: there is none.
+        admin_name: of whoever comes with it, in the audit log.
         open_access: no key was configured when the gateway started (so it listens on loopback only): whoever
             comes is admin, unless they present a tenant key, which then is held to its scope as ever.
     """
 
-    def __init__(self, keys: KeyAdmin, admin_key: str | None, open_access: bool) -> None:
+    def __init__(self, keys: KeyAdmin, admin_key: str | None, open_access: bool, admin_name: str = "admin-key") -> None:
         self._keys = keys
+        self._admin = Principal(Scope.ADMIN, actor=admin_name)
         self._admin_key = admin_key.encode() if admin_key else None
         self.open_access = open_access
 
@@ -48,15 +66,13 @@ class Authenticator:
         if self.open_access:
             self._check_local(headers)
             if not presented.startswith(PREFIX.encode() + b"_"):
-                return ADMIN
+                return OPEN
         if not presented:
             raise Unauthenticated(f"no API key; {HINT}")
         if self._admin_key is not None and hmac.compare_digest(presented, self._admin_key):
-            return ADMIN
+            return self._admin
         key = await self._keys.authenticate(presented.decode("latin-1"))
-        if key.scope is Scope.ADMIN:
-            return ADMIN
-        return Principal(admin=False, index=key.index, tenant=key.tenant)
+        return Principal(key.scope, key.index, key.tenant, f"key:{key.id}")
 
     def _check_local(self, headers: Mapping[bytes, bytes]) -> None:
         """An open gateway must not be a web page's way in: no foreign origin, no rebound host name."""

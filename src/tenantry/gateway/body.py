@@ -26,7 +26,11 @@ class Disconnected(Exception):
 
 
 def check_media_type(headers: Mapping[bytes, bytes]) -> None:
-    """Refuse a body that says it is not JSON."""
+    """Refuse a body that says it is not JSON, or compressed: a small one could stand for any number of bytes."""
+    coding = headers.get(b"content-encoding", b"")
+    if coding and coding.strip().lower() != b"identity":
+        shown = coding.decode("latin-1")[:80]
+        raise UnsupportedMediaType(f"Content-Encoding is {shown!r}; send the body as it is")
     given = headers.get(b"content-type", JSON)
     if given != JSON and not given.lower().startswith(JSON):
         shown = given.decode("latin-1")[:80]

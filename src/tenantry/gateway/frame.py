@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from tenantry.cluster import Cluster
 from tenantry.errors import Bug, DeadlineExceeded, PermissionDenied, TenantryError, Unavailable
-from tenantry.gateway.auth import ADMIN, NOBODY, Authenticator, Principal
+from tenantry.gateway.auth import NOBODY, Authenticator, Principal
 from tenantry.gateway.body import (
     JSON,
     Disconnected,
@@ -27,14 +27,17 @@ from tenantry.gateway.body import (
     read_body,
 )
 from tenantry.gateway.errors import BodyTooLarge, MethodNotAllowed, respelled, retry_after
+from tenantry.gateway.recording import Recorder, is_recorded
 from tenantry.gateway.streams import Streams
-from tenantry.gateway.table import Access, Answer, Call, Endpoint, Face, Stream
+from tenantry.gateway.table import Access, Answer, Call, Endpoint, Face, Reach, Stream
+from tenantry.model.keys import RIGHTS
 from tenantry.model.topology import DEFAULT_INDEX
 from tenantry.telemetry.prometheus import PrometheusTelemetry
 
 #: How many times longer a `patient` operation may take than others.
 PATIENCE = 20
 OUR_FAULT = 500
+NOT_YOURS = "this API key reaches only what it is bound to"
 
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _log = structlog.get_logger("tenantry.gateway")
@@ -82,6 +85,7 @@ class Runner:
         self._frame = frame
         self._body_most: int = getattr(frame.cluster.limits, endpoint.body_limit)
         self._decoder = None if endpoint.request is None else msgspec.json.Decoder(endpoint.request)
+        self._recorder = Recorder(endpoint, frame.cluster) if is_recorded(endpoint) else None
         self._limit_s = frame.request_limit_s * (PATIENCE if endpoint.patient else 1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,7 +105,9 @@ class Runner:
             if isinstance(answered, Stream):
                 frame.in_hand -= 1  # it has a bound of its own
                 try:
-                    await frame.streams.send(answered.events, _ids(request_id), receive, send)
+                    await frame.streams.send(
+                        answered.events, _ids(request_id), receive, send, lambda: self._admit(headers, scope)
+                    )
                 finally:
                     frame.in_hand += 1
             status = 200 if isinstance(answered, Stream) else answered
@@ -149,8 +155,12 @@ class Runner:
         who = NOBODY
         if endpoint.access is not Access.PUBLIC:
             who = await frame.authenticator.principal(headers)
-            if who is not ADMIN:
+            try:
                 check_access(endpoint.access, who, path)
+            except PermissionDenied:
+                if self._recorder is not None:
+                    await self._recorder.refused(who, path, request_id)
+                raise
         given: Any = None
         if self._decoder is not None:
             check_media_type(headers)
@@ -160,7 +170,10 @@ class Runner:
         version = headers.get(b"x-pinecone-api-version", b"").decode("latin-1")
         base_url = frame.public_url or f"{scope['scheme']}://{headers.get(b'host', b'').decode('latin-1')}"
         call = Call(frame.cluster, who, path, request_id, version, base_url, frame.lsn)
-        result = await endpoint.handle(call, given)
+        if self._recorder is None:
+            result = await endpoint.handle(call, given)
+        else:
+            result = await self._recorder.run(call, given)
         if result is None:
             return b"", endpoint.status, b"", call.headers
         if isinstance(result, Stream):
@@ -168,6 +181,12 @@ class Runner:
         if isinstance(result, Answer):
             return result.body, result.status, result.media_type, call.headers
         return _encode(result), endpoint.status, JSON, call.headers
+
+    async def _admit(self, headers: dict[bytes, bytes], scope: Scope) -> None:
+        """Raises what a request with these headers would raise now."""
+        who = await self._frame.authenticator.principal(headers)
+        path = {name: decode_segment(raw, name) for name, raw in scope["path_params"].items()}
+        check_access(self.endpoint.access, who, path)
 
     def _measure(self, status: int, started: float) -> None:
         telemetry = self._frame.telemetry
@@ -196,15 +215,21 @@ class PathEndpoint:
 
 
 def check_access(access: Access, who: Principal, path: dict[str, str]) -> None:
-    """Hold a tenant key to its own part of the path, without telling whether another part exists."""
-    if access is Access.OWN:
+    """Hold a key to its scope and to its own part of the path, without telling whether another part exists."""
+    right, reach = access.right, access.reach
+    if right is None:
         return
-    own_index = path.get("index", DEFAULT_INDEX) == who.index
-    if access is Access.INDEX and own_index:
+    if who.scope is None or right not in RIGHTS[who.scope]:
+        needed = ", ".join(access.scopes())
+        raise PermissionDenied(f"this takes an API key of scope {needed}; yours is of scope {who.scope}")
+    if who.index is None and not who.bound:
         return
-    if access is Access.TENANT and own_index and path.get("tenant") == who.tenant:
+    if reach is Reach.OWN:
         return
-    raise PermissionDenied("this API key reaches only the data of the tenant that it is bound to")
+    if path.get("index", DEFAULT_INDEX) != who.index:
+        raise PermissionDenied(NOT_YOURS)
+    if who.bound and (reach is Reach.ALL or (reach is Reach.TENANT and path.get("tenant") != who.tenant)):
+        raise PermissionDenied(NOT_YOURS)
 
 
 def request_id_of(headers: Mapping[bytes, bytes]) -> str:

@@ -10,7 +10,7 @@ import msgspec
 
 from tenantry.gateway.native import wire
 from tenantry.gateway.pinecone.errors import CONTROL, DATA, ErrorResponse, RpcStatus
-from tenantry.gateway.table import Access, Endpoint, Face
+from tenantry.gateway.table import Access, Endpoint, Face, Reach
 from tenantry.version import __version__
 
 REF = "#/components/schemas/{name}"
@@ -18,6 +18,14 @@ DESCRIPTION = (
     "Many tenants' vectors behind one address. Paths under `/v1` are Tenantry's own API; the others are Pinecone's, "
     "with the default index at the root and every index under `/i/{index}`. Names in paths are percent-encoded."
 )
+
+REACHES = {
+    Reach.ALL: "",
+    Reach.TENANT: "A key that is bound to a tenant or an index reaches only that.",
+    Reach.NAMESPACE: "A key that is bound to a tenant reaches its own namespace only.",
+    Reach.PART: "A key that is bound to a tenant is shown its own part only.",
+    Reach.OWN: "A key that is bound to an index or a tenant is shown its own part only.",
+}
 
 
 def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
@@ -95,10 +103,7 @@ def _error_of(face: Face) -> Any:
 
 
 def _who(endpoint: Endpoint) -> str:
-    return {
-        Access.PUBLIC: "Needs no key.",
-        Access.ADMIN: "Needs an admin key.",
-        Access.TENANT: "Needs an admin key, or the tenant's own key.",
-        Access.INDEX: "Needs an admin key; a tenant key reaches its own namespace of its own index.",
-        Access.OWN: "Needs a key; a tenant key is shown its own index only.",
-    }[endpoint.access]
+    access = endpoint.access
+    if access.right is None:
+        return "Needs no key."
+    return f"Needs a key of scope {', '.join(access.scopes())}. {REACHES[access.reach]}".strip()

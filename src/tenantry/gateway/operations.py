@@ -68,7 +68,7 @@ def routes(frame: Frame, described: Sequence[Endpoint]) -> list[Endpoint]:
             method="GET",
             path="/metrics",
             handle=metrics,
-            access=Access.ADMIN,
+            access=Access.SEE,
             unlimited=True,
             summary="Show measurements for Prometheus",
         ),

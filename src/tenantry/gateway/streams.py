@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
 from starlette.types import Receive, Send
 
-from tenantry.errors import Unavailable
+from tenantry.errors import RequestError, TenantryError, Unavailable
 
 #: Streams at once; each holds a connection.
 MOST = 64
 #: A comment is sent that often when nothing happens, so that proxies keep the connection, seconds.
 KEEP_ALIVE_S = 15.0
+#: How often it is looked whether the key of a stream is still good, seconds.
+ADMIT_S = 1.0
 MEDIA_TYPE = b"text/event-stream"
 _COMMENT = b": still here\n\n"
 
@@ -43,23 +45,30 @@ class Streams:
             raise Unavailable(f"the gateway has {len(self._open)} event streams open already; try again")
 
     async def send(
-        self, events: AsyncIterator[bytes], headers: list[tuple[bytes, bytes]], receive: Receive, send: Send
+        self,
+        events: AsyncIterator[bytes],
+        headers: list[tuple[bytes, bytes]],
+        receive: Receive,
+        send: Send,
+        admit: Callable[[], Awaitable[None]],
     ) -> None:
-        """Send the head, then event after event. Returns when they end, the client goes away, or `close` is called."""
+        """Send the head, then event after event. Returns when they end, the client goes away, `close` is called, or
+        ``admit``, asked every second, raises: the key was revoked, or has ended."""
         head = [(b"content-type", MEDIA_TYPE), (b"cache-control", b"no-store"), *headers]
         await send({"type": "http.response.start", "status": 200, "headers": head})
         sending = asyncio.create_task(_send_all(events, send))
         leaving = asyncio.create_task(_gone(receive))
+        ousting = asyncio.create_task(_refused(admit))
         self._open.add(sending)
         try:
-            await asyncio.wait([sending, leaving], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([sending, leaving, ousting], return_when=asyncio.FIRST_COMPLETED)
             if sending.done() and not sending.cancelled():
                 sending.result()
         finally:
             self._open.discard(sending)
-            for task in (sending, leaving):
+            for task in (sending, leaving, ousting):
                 task.cancel()
-            await asyncio.gather(sending, leaving, return_exceptions=True)
+            await asyncio.gather(sending, leaving, ousting, return_exceptions=True)
         if not leaving.done() or leaving.cancelled():
             await send({"type": "http.response.body", "body": b""})
 
@@ -79,6 +88,17 @@ async def _send_all(events: AsyncIterator[bytes], send: Send) -> None:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
         await events.aclose()  # type: ignore[attr-defined]
+
+
+async def _refused(admit: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(ADMIT_S)
+        try:
+            await admit()
+        except RequestError:
+            return
+        except TenantryError:
+            continue  # whether it was revoked cannot be found out now
 
 
 async def _gone(receive: Receive) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
 from typing import Any
 from urllib.parse import quote
 
@@ -13,22 +13,58 @@ import msgspec
 from tenantry.cluster import Cluster
 from tenantry.errors import PermissionDenied, TenantryError
 from tenantry.gateway.auth import Principal
+from tenantry.model.keys import RIGHTS, Right, Scope
 from tenantry.model.topology import DEFAULT_INDEX, DEFAULT_TENANT
 
 
-class Access(StrEnum):
-    """Who may call. Admin keys may call everything; the words are about keys that are bound to one tenant."""
+class Reach(StrEnum):
+    """How an operation says whose things it is about, so that keys that are bound to some are held to them."""
 
-    PUBLIC = "public"
-    """Anybody, without a key."""
-    ADMIN = "admin"
-    """No tenant key."""
+    ALL = "all"
+    """A whole index, or the cluster: no key that is bound to a tenant."""
     TENANT = "tenant"
-    """A tenant key, when the path names its own index and tenant."""
-    INDEX = "index"
-    """A tenant key, when the path names its own index; `Call.tenant` holds it to its own namespace."""
+    """The path names index and tenant."""
+    NAMESPACE = "namespace"
+    """The path names the index; `Call.tenant` holds a key to its own namespace."""
+    PART = "part"
+    """The path names the index; the handler shows no more than the part that the key is bound to."""
     OWN = "own"
-    """Any tenant key; the handler shows it nothing but its own."""
+    """Nothing is named; the handler shows no more than what the key is bound to."""
+
+
+class Access(Enum):
+    """What an operation needs: a right, and how far it reaches. The declaration of each `Endpoint`; `check_access`
+    holds requests to it, and docs/reference/access.md is made from it."""
+
+    PUBLIC = (None, Reach.OWN)
+    READ = (Right.READ, Reach.TENANT)
+    WRITE = (Right.WRITE, Reach.TENANT)
+    COUNT = (Right.COUNT, Reach.TENANT)
+    NAMESPACE_READ = (Right.READ, Reach.NAMESPACE)
+    NAMESPACE_WRITE = (Right.WRITE, Reach.NAMESPACE)
+    NAMESPACE_COUNT = (Right.COUNT, Reach.NAMESPACE)
+    PART_COUNT = (Right.COUNT, Reach.PART)
+    OWN_COUNT = (Right.COUNT, Reach.OWN)
+    SEARCH = (Right.SEARCH, Reach.ALL)
+    SEE = (Right.SEE, Reach.ALL)
+    CONTROL = (Right.CONTROL, Reach.ALL)
+    ADMIN = (Right.ADMIN, Reach.ALL)
+
+    @property
+    def right(self) -> Right | None:
+        """What a key's scope must have; None: no key is needed."""
+        right: Right | None = self.value[0]
+        return right
+
+    @property
+    def reach(self) -> Reach:
+        """Whose things it is about."""
+        reach: Reach = self.value[1]
+        return reach
+
+    def scopes(self) -> list[Scope]:
+        """Kinds of keys that may call, as far as they reach."""
+        return [scope for scope in Scope if self.right in RIGHTS[scope]]
 
 
 class Call:
@@ -75,7 +111,7 @@ class Call:
         Raises PermissionDenied, whether or not the other namespace exists.
         """
         name = namespace or DEFAULT_TENANT
-        if not self.who.admin and name != self.who.tenant:
+        if self.who.bound and name != self.who.tenant:
             raise PermissionDenied("this API key reaches only the namespace that it is bound to")
         return name
 
@@ -127,6 +163,8 @@ class Endpoint:
         patient: may take long (whole index, many documents), so a wider time limit applies.
         unlimited: answered even when the gateway is at its concurrency limit.
         streams: the answer is a `Stream`; ``response`` is what each event holds.
+        action: its name in the audit log, where what changes the cluster or searches across tenants is recorded.
+        about: columns of the record to the fields of the request that they come from, beside those of the path.
     """
 
     face: Face
@@ -144,3 +182,5 @@ class Endpoint:
     unlimited: bool = False
     streams: bool = False
     documented: bool = True
+    action: str = ""
+    about: Mapping[str, str] = field(default_factory=dict)

@@ -39,7 +39,13 @@ class LogApplied(msgspec.Struct, frozen=True, tag="applied"):
     through: int
 
 
-Event: TypeAlias = RouteChanged | EpochPassed | LogGrew | LogApplied
+class KeyChanged(msgspec.Struct, frozen=True, tag="key"):
+    """An API key was revoked or rotated: whoever has it in memory is to read it anew."""
+
+    id: str
+
+
+Event: TypeAlias = RouteChanged | EpochPassed | LogGrew | LogApplied | KeyChanged
 _encoder = msgspec.json.Encoder()
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 

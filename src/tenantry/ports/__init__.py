@@ -7,6 +7,7 @@ Errors are those of `tenantry.errors` and no others.
 from tenantry.ports.archive import Archive, Stored
 from tenantry.ports.backend import Features, Index, NativeCopy, Snapshot, Snapshotting, VectorBackend, Warming
 from tenantry.ports.catalog import (
+    AuditCatalog,
     BarrierCatalog,
     Catalog,
     CopyCatalog,
@@ -35,6 +36,7 @@ from tenantry.ports.others import (
 
 __all__ = [
     "Archive",
+    "AuditCatalog",
     "BarrierCatalog",
     "Catalog",
     "Clock",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from tenantry.model.audit import Chain, Deed, Entry, Wanted
 from tenantry.model.changes import Change, LogEntry, Resolved
 from tenantry.model.image import CatalogImage
 from tenantry.model.keys import ApiKey
@@ -145,6 +146,30 @@ class KeyCatalog(Protocol):
 
     async def revoke(self, id: str, at: float) -> None:
         """Raises NotFound; a revoked key stays revoked as of its first revocation."""
+
+    async def replace(self, id: str, new: ApiKey, until: float) -> ApiKey:
+        """Add a key in place of another, which ends at ``until`` (or before, if it did) and names it, in one
+        transaction. Returns the old one as it is now. Raises NotFound, AlreadyExists (the new one); Refused when the
+        old one is revoked, has ended or was replaced before."""
+
+
+class AuditCatalog(Protocol):
+    """The audit log: entries in the order of their numbers, each with a hash over itself and the one before. Appending
+    is one transaction, whoever else appends at the time; nothing but `prune` removes."""
+
+    async def append(self, deed: Deed) -> Entry:
+        """Add an entry; durable when it returns."""
+
+    async def list(self, wanted: Wanted) -> list[Entry]:
+        """Entries that fit, in order. Raises InvalidArgument (limit)."""
+
+    async def chain(self) -> Chain:
+        """Where the log begins and ends."""
+
+    async def prune(self, through: int, deed: Deed) -> Entry:
+        """Remove entries up to and including ``through``, and note so in an entry of its own, in one transaction: the
+        chain then begins with the hash of the last one that was removed. Raises InvalidArgument when there are not that
+        many."""
 
 
 class SettingCatalog(Protocol):
@@ -336,6 +361,10 @@ class Catalog(Protocol):
     @property
     def keys(self) -> KeyCatalog:
         """API keys."""
+
+    @property
+    def audit(self) -> AuditCatalog:
+        """The audit log."""
 
     @property
     def settings(self) -> SettingCatalog:

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable, Mapping
 
 from tenantry.model.changes import Change, Resolved
-from tenantry.model.events import EpochPassed, Event, LogApplied, LogGrew, RouteChanged
+from tenantry.model.events import EpochPassed, Event, KeyChanged, LogApplied, LogGrew, RouteChanged
 
 Key = tuple[str, str]
 #: Writers of one tenant that may wait for the log at once.
@@ -37,7 +37,9 @@ class News:
         self.on_route: list[Callable[[RouteChanged], None]] = []
 
     def hear(self, event: Event) -> None:
-        """Take note of what another process tells."""
+        """Take note of what another process tells of tenants."""
+        if isinstance(event, KeyChanged):
+            return
         key = (event.index, event.tenant)
         match event:
             case RouteChanged():

@@ -26,6 +26,7 @@ from tenantry.model.keys import ApiKey, Scope
 from tenantry.model.records import Metric
 from tenantry.model.topology import LogicalIndex, Place, Shard, ShardState
 from tenantry.ports import Catalog
+from tenantry.testing.catalog_audit_contract import AuditContract
 from tenantry.testing.catalog_log_contract import LogsContract
 from tenantry.testing.catalog_measures_contract import MeasuresContract
 from tenantry.testing.catalog_moments_contract import MomentsContract
@@ -190,6 +191,44 @@ class KeyContract:
         with pytest.raises(NotFound):
             await catalog.keys.revoke("x", 1.0)
 
+    async def test_a_key_takes_the_place_of_another(self, catalog: Catalog) -> None:
+        old = ApiKey("k1", "d1", Scope.TENANT_READ, INDEX, "a", "app", 3.0, 99.5)
+        new = ApiKey("k2", "d2", Scope.TENANT_READ, INDEX, "a", "app", 10.0, 200.0)
+        await catalog.keys.add(old)
+        ended = await catalog.keys.replace("k1", new, 12.0)
+        assert ended == msgspec.structs.replace(old, expires_at=12.0, replaced_by="k2")
+        assert await catalog.keys.get("k1") == ended
+        assert await catalog.keys.get("k2") == new
+        later = msgspec.structs.replace(new, id="k3", created_at=11.0)
+        with pytest.raises(Refused, match="replaced already, by 'k2'"):
+            await catalog.keys.replace("k1", later, 12.0)
+        ended = await catalog.keys.replace("k2", later, 1_000.0)
+        assert ended.expires_at == 200.0, "a rotation never prolongs a key"
+        with pytest.raises(NotFound):
+            await catalog.keys.replace("none", msgspec.structs.replace(new, id="k4"), 12.0)
+
+    async def test_a_key_is_replaced_whole_or_not_at_all(self, catalog: Catalog) -> None:
+        for id, revoked, ends in (("gone", 1.0, None), ("over", None, 5.0), ("taken", None, None)):
+            await catalog.keys.add(ApiKey(id, "d", Scope.OPERATOR, created_at=0.5, expires_at=ends))
+            if revoked is not None:
+                await catalog.keys.revoke(id, revoked)
+        before = await catalog.keys.list()
+        new = ApiKey("new", "d", Scope.OPERATOR, created_at=6.0)
+        for id in ("gone", "over"):
+            with pytest.raises(Refused, match="cannot be rotated"):
+                await catalog.keys.replace(id, new, 9.0)
+        with pytest.raises(AlreadyExists):
+            await catalog.keys.replace("taken", msgspec.structs.replace(new, id="gone"), 9.0)
+        assert await catalog.keys.list() == before
+
+    async def test_of_two_rotations_at_once_one_wins(self, catalog: Catalog) -> None:
+        await catalog.keys.add(ApiKey("old", "d", Scope.ADMIN))
+        new = [ApiKey(f"new{i}", "d", Scope.ADMIN, created_at=1.0) for i in range(4)]
+        done = await asyncio.gather(*(catalog.keys.replace("old", one, 2.0) for one in new), return_exceptions=True)
+        assert sum(isinstance(one, ApiKey) for one in done) == 1
+        assert sum(isinstance(one, Refused) for one in done) == 3
+        assert len(await catalog.keys.list()) == 2
+
 
 class SettingContract:
     """Shared settings."""
@@ -217,6 +256,7 @@ class CatalogContract(
     RouteContract,
     ListContract,
     KeyContract,
+    AuditContract,
     SettingContract,
     MovesContract,
     LogsContract,

@@ -13,6 +13,7 @@ import msgspec
 
 from tenantry.model.image import CatalogImage
 from tenantry.model.topology import TenantState
+from tenantry.testing.memory_catalog_audit import MemoryAudit
 from tenantry.testing.memory_catalog_moves import MemoryCopies, MemoryLog, MemoryMoves
 from tenantry.testing.memory_catalog_shared import (
     MemoryBarriers,
@@ -46,6 +47,7 @@ class MemoryCatalog:
         self.shards = MemoryShards(*given)
         self.tenants = MemoryTenants(*given)
         self.keys = MemoryKeys(*given)
+        self.audit = MemoryAudit(*given)
         self.settings = MemorySettings(*given)
         self.moves = MemoryMoves(*given)
         self.leases = MemoryLeases(*given)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from tenantry.catalogs.audited import replaced
 from tenantry.errors import AlreadyExists, Conflict, NotFound
 from tenantry.model.keys import ApiKey
 from tenantry.model.leases import Lease
@@ -49,6 +50,19 @@ class MemoryKeys:
             raise NotFound("key", id)
         if found.revoked_at is None:
             self._all.keys[id] = msgspec.structs.replace(found, revoked_at=at)
+
+    async def replace(self, id: str, new: ApiKey, until: float) -> ApiKey:
+        """Raises NotFound, AlreadyExists, Refused."""
+        await self._enter("keys.replace")
+        storable(id=new.id, digest=new.digest)
+        found = self._all.keys.get(id)
+        if found is None:
+            raise NotFound("key", id)
+        old = replaced(found, new, until)
+        if new.id in self._all.keys:
+            raise AlreadyExists("key", new.id)
+        self._all.keys |= {id: old, new.id: new}
+        return old
 
 
 class MemorySettings:

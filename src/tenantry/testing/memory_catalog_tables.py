@@ -9,6 +9,7 @@ import msgspec
 
 from tenantry.catalogs.rules import counted, named, owner_after, why_no_room, why_not_named
 from tenantry.errors import Conflict, InvalidArgument
+from tenantry.model.audit import Chain, Entry
 from tenantry.model.keys import ApiKey
 from tenantry.model.leases import Copy, Lease
 from tenantry.model.moves import Move
@@ -45,6 +46,8 @@ class Tables:
         self.tenants: dict[Key, Tenant] = {}
         self.keys: dict[str, ApiKey] = {}
         self.settings: dict[str, bytes] = {}
+        self.audit: dict[int, Entry] = {}
+        self.chain = Chain()
         self.moves: dict[str, Move] = {}
         self.leases: dict[str, Lease] = {}
         self.acknowledged: dict[Key, dict[str, int]] = {}

@@ -27,6 +27,7 @@ SHARD = {
 }
 KEY = {
     "id": "1f0c",
+    "prefix": "tnk_1f0c",
     "scope": "tenant",
     "index": "default",
     "tenant": "acme",
@@ -34,6 +35,7 @@ KEY = {
     "created_at": 1_700_000_000.0,
     "expires_at": None,
     "revoked_at": None,
+    "replaced_by": None,
 }
 
 

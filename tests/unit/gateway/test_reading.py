@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from tenantry.gateway.auth import is_loopback
 from tenantry.gateway.body import Disconnected, decode_json, decode_query, decode_segment, read_body
 from tenantry.gateway.errors import BadRequest, BodyTooLarge
-from tenantry.gateway.pinecone.tokens import make_token, read_token
 from tenantry.gateway.serve import bind, url_of
 from tenantry.gateway.vectors import pinecone_score, to_vector
 from tenantry.model.records import Metric
@@ -78,20 +77,6 @@ def test_segments_come_back_as_they_were(name: str) -> None:
     except UnicodeEncodeError:
         return
     assert decode_segment(raw, "tenant") == name
-
-
-@given(st.text(st.characters(exclude_categories=["Cs"])), st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
-def test_tokens_come_back_and_are_bound(cursor: str, listing: list[str]) -> None:
-    token = make_token(cursor, *listing)
-    assert read_token(token, *listing) == cursor
-    with pytest.raises(BadRequest):
-        read_token(token, *listing, "more")
-
-
-@given(st.text(min_size=1))
-def test_any_text_as_a_token_is_refused(text: str) -> None:
-    with pytest.raises(BadRequest):
-        read_token(text, "ids", "index", "tenant", "")
 
 
 async def body_of(*chunks: bytes | None, most: int) -> tuple[bytes, int]:

@@ -77,8 +77,11 @@ async def delete(call: Call, asked: wire.Delete) -> wire.Done:
 
 async def list_ids(call: Call, asked: wire.ListIds) -> wire.Ids:
     """One page of ids."""
-    page = await call.cluster.router.list_ids(call.index, call.path["tenant"], asked.cursor, asked.limit, asked.prefix)
-    return wire.Ids(page.ids, page.cursor)
+    tenant, cursors = call.path["tenant"], call.cluster.cursors
+    listing = ("ids", call.index, tenant, asked.prefix)
+    after = await cursors.read(asked.cursor, *listing)
+    page = await call.cluster.router.list_ids(call.index, tenant, after, asked.limit, asked.prefix)
+    return wire.Ids(page.ids, None if page.cursor is None else await cursors.make(page.cursor, *listing))
 
 
 async def add_documents(call: Call, asked: wire.AddDocuments) -> wire.Added:

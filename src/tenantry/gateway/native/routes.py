@@ -7,7 +7,18 @@ from typing import Any
 
 from tenantry.control.health_report import HealthReport
 from tenantry.gateway.errors import native_body
-from tenantry.gateway.native import admin, backups, data, health, moves, routes_backups, wire, wire_backups, wire_moves
+from tenantry.gateway.native import (
+    admin,
+    audit,
+    backups,
+    data,
+    health,
+    moves,
+    routes_backups,
+    wire,
+    wire_backups,
+    wire_moves,
+)
 from tenantry.gateway.table import Access, Endpoint, Face
 from tenantry.model.plan import Plan
 
@@ -20,7 +31,10 @@ _MOVE = _INDEX + "/moves/{id}"
 _RUN = _INDEX + "/rebalance/{id}"
 
 _admin: Any = partial(Endpoint, face=FACE, access=Access.ADMIN)
-_own: Any = partial(Endpoint, face=FACE, access=Access.TENANT)
+_see: Any = partial(Endpoint, face=FACE, access=Access.SEE)
+_control: Any = partial(Endpoint, face=FACE, access=Access.CONTROL)
+_own: Any = partial(Endpoint, face=FACE, access=Access.WRITE)
+_read: Any = partial(Endpoint, face=FACE, access=Access.READ)
 
 
 def routes() -> list[Endpoint]:
@@ -29,20 +43,23 @@ def routes() -> list[Endpoint]:
         *_data(),
         *_documents(),
         *_indexes(),
+        *_searches(),
         *_shards(),
         *_tenants(),
         *_moves(),
+        *_copies(),
         *_plans(),
         *_keys(),
         *_health(),
+        *audit.routes(FACE),
         *routes_backups.routes(_admin),
     ]
 
 
 def _data() -> list[Endpoint]:
-    post = partial(_own, method="POST")
+    post, ask = partial(_own, method="POST"), partial(_read, method="POST")
     return [
-        post(
+        ask(
             path=_TENANT + "/query",
             handle=data.query,
             request=wire.Query,
@@ -57,7 +74,7 @@ def _data() -> list[Endpoint]:
             body_limit="batch_bytes",
             summary="Write records",
         ),
-        post(
+        ask(
             path=_TENANT + "/fetch",
             handle=data.fetch,
             request=wire.Fetch,
@@ -78,7 +95,7 @@ def _data() -> list[Endpoint]:
             response=wire.Done,
             summary="Delete records by ids, by filter, or all",
         ),
-        _own(
+        _read(
             method="GET",
             path=_TENANT + "/ids",
             handle=data.list_ids,
@@ -92,7 +109,8 @@ def _data() -> list[Endpoint]:
 def _documents() -> list[Endpoint]:
     post = partial(_own, method="POST")
     return [
-        post(
+        _read(
+            method="POST",
             path=_TENANT + "/search",
             handle=data.search,
             request=wire.Search,
@@ -120,36 +138,39 @@ def _documents() -> list[Endpoint]:
 
 def _indexes() -> list[Endpoint]:
     return [
-        _admin(
+        _see(
             method="GET",
             path="/v1/version",
             handle=admin.version,
             response=wire.Version,
             summary="Tell the version",
         ),
-        _admin(
+        _see(
             method="GET",
             path="/v1/indexes",
             handle=admin.list_indexes,
             response=wire.Indexes,
             summary="List indexes",
         ),
-        _admin(
+        _control(
             method="POST",
             path="/v1/indexes",
             handle=admin.create_index,
             request=wire.CreateIndex,
             response=wire.Index,
             status=201,
+            action="index.create",
+            about={"index": "name"},
             summary="Create an index",
         ),
-        _admin(method="GET", path=_INDEX, handle=admin.get_index, response=wire.Index, summary="Describe an index"),
-        _admin(
+        _see(method="GET", path=_INDEX, handle=admin.get_index, response=wire.Index, summary="Describe an index"),
+        _control(
             method="PATCH",
             path=_INDEX,
             handle=admin.change_index,
             request=wire.ChangeIndex,
             response=wire.Index,
+            action="index.change",
             summary="Change an index",
         ),
         _admin(
@@ -158,9 +179,10 @@ def _indexes() -> list[Endpoint]:
             handle=admin.delete_index,
             status=204,
             patient=True,
+            action="index.delete",
             summary="Delete an index with everything in it",
         ),
-        _admin(
+        _see(
             method="GET",
             path=_INDEX + "/stats",
             handle=admin.stats,
@@ -168,7 +190,15 @@ def _indexes() -> list[Endpoint]:
             patient=True,
             summary="Measure an index",
         ),
-        _admin(
+    ]
+
+
+def _searches() -> list[Endpoint]:
+    return [
+        Endpoint(
+            face=FACE,
+            access=Access.SEARCH,
+            action="search",
             method="POST",
             path=_INDEX + "/search",
             handle=data.search_all,
@@ -176,13 +206,14 @@ def _indexes() -> list[Endpoint]:
             response=wire.SearchedAll,
             summary="Search over many tenants",
         ),
-        _admin(
+        _control(
             method="POST",
             path=_INDEX + "/verify-routing",
             handle=admin.verify_routing,
             request=wire.VerifyRouting,
             response=wire.RoutingReport,
             patient=True,
+            action="routing.verify",
             summary="Compare cache, catalog and backends",
         ),
     ]
@@ -190,7 +221,7 @@ def _indexes() -> list[Endpoint]:
 
 def _shards() -> list[Endpoint]:
     return [
-        _admin(
+        _see(
             method="GET",
             path=_INDEX + "/shards",
             handle=admin.list_shards,
@@ -204,24 +235,34 @@ def _shards() -> list[Endpoint]:
             request=wire.CreateShard,
             response=wire.Shard,
             status=201,
+            action="shard.add",
+            about={"shard": "name"},
             summary="Register a shard",
         ),
-        _admin(method="GET", path=_SHARD, handle=admin.get_shard, response=wire.Shard, summary="Describe a shard"),
-        _admin(
+        _see(method="GET", path=_SHARD, handle=admin.get_shard, response=wire.Shard, summary="Describe a shard"),
+        _control(
             method="PATCH",
             path=_SHARD,
             handle=admin.change_shard,
             request=wire.ChangeShard,
             response=wire.Shard,
+            action="shard.change",
             summary="Change a shard",
         ),
-        _admin(method="DELETE", path=_SHARD, handle=admin.delete_shard, status=204, summary="Remove an empty shard"),
+        _control(
+            method="DELETE",
+            path=_SHARD,
+            handle=admin.delete_shard,
+            status=204,
+            action="shard.remove",
+            summary="Remove an empty shard",
+        ),
     ]
 
 
 def _tenants() -> list[Endpoint]:
     return [
-        _admin(
+        _see(
             method="GET",
             path=_INDEX + "/tenants",
             handle=admin.list_tenants,
@@ -230,21 +271,32 @@ def _tenants() -> list[Endpoint]:
             patient=True,
             summary="List tenants",
         ),
-        _admin(
+        _control(
             method="POST",
             path=_INDEX + "/tenants",
             handle=admin.create_tenant,
             request=wire.CreateTenant,
             response=wire.Tenant,
             status=201,
+            action="tenant.create",
+            about={"tenant": "name", "shard": "shard"},
             summary="Create a tenant",
         ),
-        _own(method="GET", path=_TENANT, handle=admin.get_tenant, response=wire.Tenant, summary="Describe a tenant"),
-        _admin(
+        Endpoint(
+            face=FACE,
+            access=Access.COUNT,
+            method="GET",
+            path=_TENANT,
+            handle=admin.get_tenant,
+            response=wire.Tenant,
+            summary="Describe a tenant",
+        ),
+        _control(
             method="PATCH",
             path=_TENANT,
             handle=admin.rename_tenant,
             request=wire.RenameTenant,
+            action="tenant.rename",
             summary="Refuse to rename a tenant, with the reason",
         ),
         _admin(
@@ -254,20 +306,23 @@ def _tenants() -> list[Endpoint]:
             query=wire_backups.DeleteTenant,
             status=204,
             patient=True,
+            action="tenant.delete",
             summary="Delete a tenant; its data are kept for a while",
         ),
-        _admin(
+        _control(
             method="POST",
             path=_TENANT + "/suspend",
             handle=admin.suspend_tenant,
             response=wire.Tenant,
+            action="tenant.suspend",
             summary="Suspend a tenant",
         ),
-        _admin(
+        _control(
             method="POST",
             path=_TENANT + "/resume",
             handle=admin.resume_tenant,
             response=wire.Tenant,
+            action="tenant.resume",
             summary="Resume a suspended tenant",
         ),
     ]
@@ -275,22 +330,30 @@ def _tenants() -> list[Endpoint]:
 
 def _moves() -> list[Endpoint]:
     def steer(verb: str, handle: Any, summary: str) -> Endpoint:
-        made: Endpoint = _admin(
-            method="POST", path=f"{_MOVE}/{verb}", handle=handle, response=wire_moves.Move, status=202, summary=summary
+        made: Endpoint = _control(
+            method="POST",
+            path=f"{_MOVE}/{verb}",
+            handle=handle,
+            response=wire_moves.Move,
+            status=202,
+            action=f"move.{verb}",
+            summary=summary,
         )
         return made
 
     return [
-        _admin(
+        _control(
             method="POST",
             path=_TENANT + "/move",
             handle=moves.start,
             request=wire_moves.StartMove,
             response=wire_moves.Move,
             status=202,
+            action="move.start",
+            about={"shard": "target"},
             summary="Begin to move a tenant to another shard",
         ),
-        _admin(
+        _see(
             method="GET",
             path=_INDEX + "/moves",
             handle=moves.list_moves,
@@ -298,7 +361,7 @@ def _moves() -> list[Endpoint]:
             response=wire_moves.Moves,
             summary="List moves",
         ),
-        _admin(
+        _see(
             method="GET",
             path=_INDEX + "/moves/events",
             handle=moves.watch_all,
@@ -306,8 +369,8 @@ def _moves() -> list[Endpoint]:
             streams=True,
             summary="Watch all open moves (server-sent events)",
         ),
-        _admin(method="GET", path=_MOVE, handle=moves.get, response=wire_moves.Move, summary="Describe a move"),
-        _admin(
+        _see(method="GET", path=_MOVE, handle=moves.get, response=wire_moves.Move, summary="Describe a move"),
+        _see(
             method="GET",
             path=_MOVE + "/events",
             handle=moves.watch,
@@ -320,7 +383,12 @@ def _moves() -> list[Endpoint]:
         steer("cancel", moves.cancel, "Cancel a move before its commit"),
         steer("rollback", moves.rollback, "Roll a move back after its commit"),
         steer("finalise", moves.finalise, "End a move's soak now"),
-        _admin(
+    ]
+
+
+def _copies() -> list[Endpoint]:
+    return [
+        _see(
             method="GET",
             path=_INDEX + "/copies",
             handle=moves.list_copies,
@@ -335,6 +403,8 @@ def _moves() -> list[Endpoint]:
             request=wire_moves.ListCopies,
             response=wire_moves.Purged,
             patient=True,
+            action="copy.purge",
+            about={"shard": "shard", "tenant": "tenant"},
             summary="Drop old copies now",
         ),
     ]
@@ -342,7 +412,7 @@ def _moves() -> list[Endpoint]:
 
 def _plans() -> list[Endpoint]:
     return [
-        _admin(
+        _see(
             method="POST",
             path=_INDEX + "/plan",
             handle=moves.plan,
@@ -351,7 +421,7 @@ def _plans() -> list[Endpoint]:
             patient=True,
             summary="Plan which tenants to move",
         ),
-        _admin(
+        _control(
             method="POST",
             path=_INDEX + "/rebalance",
             handle=moves.rebalance,
@@ -359,10 +429,12 @@ def _plans() -> list[Endpoint]:
             response=wire_moves.Run,
             status=202,
             patient=True,
+            action="plan.execute",
+            about={"subject": "subject"},
             summary="Plan and carry it out",
         ),
-        _admin(method="GET", path=_RUN, handle=moves.get_run, response=wire_moves.Run, summary="Describe a run"),
-        _admin(
+        _see(method="GET", path=_RUN, handle=moves.get_run, response=wire_moves.Run, summary="Describe a run"),
+        _see(
             method="GET",
             path=_RUN + "/events",
             handle=moves.watch_run,
@@ -385,20 +457,39 @@ def _keys() -> list[Endpoint]:
         ),
         _admin(
             method="POST",
+            path="/v1/keys/{id}/rotate",
+            handle=admin.rotate_key,
+            request=wire.RotateKey,
+            response=wire.CreatedKey,
+            status=201,
+            action="key.rotate",
+            summary="Put a new API key in place of one",
+        ),
+        _admin(
+            method="POST",
             path="/v1/keys",
             handle=admin.create_key,
             request=wire.CreateKey,
             response=wire.CreatedKey,
             status=201,
+            action="key.create",
+            about={"index": "index", "tenant": "tenant"},
             summary="Create an API key",
         ),
-        _admin(method="DELETE", path="/v1/keys/{id}", handle=admin.revoke_key, status=204, summary="Revoke an API key"),
+        _admin(
+            method="DELETE",
+            path="/v1/keys/{id}",
+            handle=admin.revoke_key,
+            status=204,
+            action="key.revoke",
+            summary="Revoke an API key",
+        ),
     ]
 
 
 def _health() -> list[Endpoint]:
     return [
-        _admin(
+        _control(
             method="GET",
             path=_INDEX + "/health",
             handle=health.get_health,
@@ -406,7 +497,7 @@ def _health() -> list[Endpoint]:
             patient=True,
             summary="Measure an index and tell what is wrong",
         ),
-        _admin(
+        _control(
             method="GET",
             path=_INDEX + "/readings",
             handle=health.get_readings,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
+from tenantry.cluster.keys import shown_prefix
 from tenantry.cluster.shards import ShardStatus
 from tenantry.cluster.tenants import TenantStatus
 from tenantry.documents.store import TextHit
@@ -121,6 +122,7 @@ def shown_key(key: ApiKey) -> wire.Key:
     """A key without its digest."""
     return wire.Key(
         id=key.id,
+        prefix=shown_prefix(key),
         scope=str(key.scope),
         index=key.index,
         tenant=key.tenant,
@@ -128,4 +130,5 @@ def shown_key(key: ApiKey) -> wire.Key:
         created_at=key.created_at,
         expires_at=key.expires_at,
         revoked_at=key.revoked_at,
+        replaced_by=key.replaced_by,
     )

@@ -410,9 +410,10 @@ class ListKeys(Body):
 
 
 class Key(msgspec.Struct):
-    """A key, without its secret."""
+    """A key, without its secret. It begins with ``prefix``."""
 
     id: str
+    prefix: str
     scope: str
     index: str | None
     tenant: str | None
@@ -420,6 +421,7 @@ class Key(msgspec.Struct):
     created_at: float
     expires_at: float | None
     revoked_at: float | None
+    replaced_by: str | None
 
 
 class Keys(msgspec.Struct):
@@ -429,11 +431,21 @@ class Keys(msgspec.Struct):
 
 
 class CreateKey(Body):
-    """With ``tenant`` a key to that tenant only; without, an admin key."""
+    """``scope``: admin, operator, tenant, tenant-read or reader; without it ``tenant`` with a tenant, else ``admin``.
+    ``index`` is that of the tenant, ``default`` unless given, or the one that a reader is held to."""
 
     tenant: str | None = None
     index: str | None = None
+    scope: str | None = None
     label: str = ""
+    expires_in_s: float | None = None
+
+
+class RotateKey(Body):
+    """The old key works for ``overlap_s`` seconds more; the new one for ``expires_in_s``, or as long as the old one
+    was given."""
+
+    overlap_s: float = 0.0
     expires_in_s: float | None = None
 
 

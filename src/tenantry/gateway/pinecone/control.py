@@ -33,9 +33,9 @@ _TAG_VALUE = re.compile(r"[A-Za-z0-9;@_.+ -]{0,120}")
 
 
 async def list_indexes(call: Call, _: None) -> IndexList:
-    """All indexes; a tenant key sees its own only."""
+    """All indexes; a key that is bound to one sees that one only."""
     indexes = await call.cluster.indexes.list()
-    return IndexList([_shown(call, one) for one in indexes if call.who.admin or one.name == call.who.index])
+    return IndexList([_shown(call, one) for one in indexes if call.who.reaches(one.name)])
 
 
 async def create_index(call: Call, asked: CreateIndexRequest) -> IndexModel:

@@ -13,7 +13,6 @@ from tenantry.errors import InvalidArgument, NotFound, Unsupported
 from tenantry.gateway.errors import BadRequest
 from tenantry.gateway.pinecone import wire
 from tenantry.gateway.pinecone.lsn import mark_read, mark_write
-from tenantry.gateway.pinecone.tokens import make_token, read_token
 from tenantry.gateway.table import Call
 from tenantry.gateway.vectors import numbers, pinecone_score, to_vector
 from tenantry.model.filters import Filter, matches, parse_filter
@@ -24,6 +23,7 @@ SCAN_PAGE = 1_000
 #: Pages that one fetch by metadata looks through before it answers with a token to go on.
 SCAN_PAGES_MOST = 20
 UPDATES_AT_ONCE = 8
+CURSOR = "paginationToken"
 NO_SPARSE = "sparse values are not supported: the indexes here hold dense vectors; leave the field out"
 
 
@@ -91,7 +91,7 @@ async def fetch_by_metadata(call: Call, asked: wire.FetchByMetadataRequest) -> w
     condition = _condition(asked.filter)
     check_count(asked.limit, "limit", 1, call.cluster.limits.fetch_ids)
     listing = ("by-metadata", call.index, tenant, repr(condition))
-    cursor = read_token(asked.pagination_token or "", *listing)
+    cursor = await call.cluster.cursors.read(asked.pagination_token, *listing, field=CURSOR)
     started = call.lsn()
     shown: dict[str, wire.StoredVector] = {}
     last: str | None = None
@@ -109,7 +109,7 @@ async def fetch_by_metadata(call: Call, asked: wire.FetchByMetadataRequest) -> w
         shown,
         asked.namespace or "",
         wire.Usage(max(1, -(-len(shown) // 10))),
-        UNSET if last is None else wire.Pagination(make_token(last, *listing)),
+        UNSET if last is None else wire.Pagination(await call.cluster.cursors.make(last, *listing)),
     )
 
 
@@ -152,7 +152,7 @@ async def list_ids(call: Call, asked: wire.ListQuery) -> wire.ListResponse:
     tenant = call.tenant(asked.namespace)
     check_count(asked.limit, "limit", 1, call.cluster.limits.list_page)
     listing = ("ids", call.index, tenant, asked.prefix)
-    cursor = read_token(asked.pagination_token, *listing)
+    cursor = await call.cluster.cursors.read(asked.pagination_token, *listing, field=CURSOR)
     started = call.lsn()
     ids: list[str] = []
     after: str | None = None
@@ -166,7 +166,7 @@ async def list_ids(call: Call, asked: wire.ListQuery) -> wire.ListResponse:
         [wire.ListItem(key) for key in ids],
         asked.namespace,
         wire.Usage(1),
-        UNSET if after is None else wire.Pagination(make_token(after, *listing)),
+        UNSET if after is None else wire.Pagination(await call.cluster.cursors.make(after, *listing)),
     )
 
 

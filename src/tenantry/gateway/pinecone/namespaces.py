@@ -8,7 +8,6 @@ from tenantry.cluster.tenants import TenantStatus
 from tenantry.errors import NotFound
 from tenantry.gateway.errors import BadRequest
 from tenantry.gateway.pinecone import wire
-from tenantry.gateway.pinecone.tokens import make_token, read_token
 from tenantry.gateway.table import Call
 from tenantry.model.limits import check_count
 from tenantry.model.topology import DEFAULT_TENANT, TenantState
@@ -36,9 +35,9 @@ async def stats(call: Call, asked: wire.StatsRequest | None) -> wire.StatsRespon
 async def list_namespaces(call: Call, asked: wire.ListNamespacesQuery) -> wire.ListNamespacesResponse:
     """One page of namespaces by name; a tenant key sees its own only."""
     check_count(asked.limit, "limit", 1, call.cluster.limits.list_page)
-    listing = ("namespaces", call.index, asked.prefix)
-    cursor = read_token(asked.pagination_token, *listing)
-    if not call.who.admin:
+    listing = ("namespaces", call.index, call.who.tenant or "", asked.prefix)
+    cursor = await call.cluster.cursors.read(asked.pagination_token, *listing, field="paginationToken")
+    if call.who.bound:
         own = [one for one in await _visible(call) if one.tenant.name.startswith(asked.prefix)]
         return wire.ListNamespacesResponse([_described(one) for one in own], len(own))
     tenants = call.cluster.tenants
@@ -46,13 +45,14 @@ async def list_namespaces(call: Call, asked: wire.ListNamespacesQuery) -> wire.L
     more = bool(found) and bool(
         await tenants.list(call.index, after=found[-1].tenant.name, limit=1, prefix=asked.prefix)
     )
+    following = await call.cluster.cursors.make(found[-1].tenant.name, *listing) if more else None
     total = len(found)
     if cursor is not None or more:
         total = await _count(call, asked.prefix)
     return wire.ListNamespacesResponse(
         [_described(one) for one in found if one.tenant.state in SHOWN_STATES],
         total,
-        wire.Pagination(make_token(found[-1].tenant.name, *listing)) if more else UNSET,
+        UNSET if following is None else wire.Pagination(following),
     )
 
 
@@ -74,9 +74,9 @@ async def delete_namespace(call: Call, _: None) -> wire.Empty:
 
 
 async def _visible(call: Call) -> list[TenantStatus]:
-    if call.who.tenant is not None:
+    if call.who.bound:
         try:
-            found = [await call.cluster.tenants.get(call.who.tenant, call.index)]
+            found = [await call.cluster.tenants.get(call.who.tenant or "", call.index)]
         except NotFound as missing:
             if missing.kind == "index":
                 raise

@@ -16,8 +16,9 @@ from tenantry.gateway.table import Access, Call, Endpoint
 PREFIXES = ("", "/i/{index}")
 
 _POST, _GET, _DELETE, _PATCH = "POST", "GET", "DELETE", "PATCH"
-_data: Any = partial(Endpoint, face=DATA, access=Access.INDEX)
-_data_admin: Any = partial(Endpoint, face=DATA, access=Access.ADMIN)
+_read: Any = partial(Endpoint, face=DATA, access=Access.NAMESPACE_READ)
+_write: Any = partial(Endpoint, face=DATA, access=Access.NAMESPACE_WRITE)
+_count: Any = partial(Endpoint, face=DATA, access=Access.PART_COUNT)
 
 
 def routes() -> list[Endpoint]:
@@ -28,7 +29,7 @@ def routes() -> list[Endpoint]:
 
 
 def _hot(prefix: str) -> Iterator[Endpoint]:
-    yield _data(
+    yield _read(
         method=_POST,
         path=f"{prefix}/query",
         handle=data.query,
@@ -36,7 +37,7 @@ def _hot(prefix: str) -> Iterator[Endpoint]:
         response=wire.QueryResponse,
         summary="Query a namespace by vector or by id",
     )
-    yield _data(
+    yield _write(
         method=_POST,
         path=f"{prefix}/vectors/upsert",
         handle=data.upsert,
@@ -45,7 +46,7 @@ def _hot(prefix: str) -> Iterator[Endpoint]:
         body_limit="batch_bytes",
         summary="Write records",
     )
-    yield _data(
+    yield _read(
         method=_GET,
         path=f"{prefix}/vectors/fetch",
         handle=data.fetch,
@@ -56,10 +57,19 @@ def _hot(prefix: str) -> Iterator[Endpoint]:
 
 
 def _rest(prefix: str) -> Iterator[Endpoint]:
-    for path, handle, request, response, patient, summary in (
-        ("/vectors/update", data.update, wire.UpdateRequest, wire.UpdateResponse, True, "Update by id or by filter"),
-        ("/vectors/delete", data.delete, wire.DeleteRequest, wire.Empty, False, "Delete by ids, filter or all"),
+    for of, path, handle, request, response, patient, summary in (
         (
+            _write,
+            "/vectors/update",
+            data.update,
+            wire.UpdateRequest,
+            wire.UpdateResponse,
+            True,
+            "Update by id or by filter",
+        ),
+        (_write, "/vectors/delete", data.delete, wire.DeleteRequest, wire.Empty, False, "Delete by ids, filter or all"),
+        (
+            _read,
             "/vectors/fetch_by_metadata",
             data.fetch_by_metadata,
             wire.FetchByMetadataRequest,
@@ -68,6 +78,7 @@ def _rest(prefix: str) -> Iterator[Endpoint]:
             "Fetch records that match a filter",
         ),
         (
+            _count,
             "/describe_index_stats",
             namespaces.stats,
             wire.StatsRequest,
@@ -76,7 +87,7 @@ def _rest(prefix: str) -> Iterator[Endpoint]:
             "Count records per namespace",
         ),
     ):
-        yield _data(
+        yield of(
             method=_POST,
             path=prefix + path,
             handle=handle,
@@ -85,7 +96,7 @@ def _rest(prefix: str) -> Iterator[Endpoint]:
             patient=patient,
             summary=summary,
         )
-    yield _data(
+    yield _count(
         method=_GET,
         path=f"{prefix}/describe_index_stats",
         handle=namespaces.stats,
@@ -93,7 +104,7 @@ def _rest(prefix: str) -> Iterator[Endpoint]:
         patient=True,
         summary="Count records per namespace",
     )
-    yield _data(
+    yield _read(
         method=_GET,
         path=f"{prefix}/vectors/list",
         handle=data.list_ids,
@@ -105,7 +116,7 @@ def _rest(prefix: str) -> Iterator[Endpoint]:
 
 
 def _namespaces(prefix: str) -> Iterator[Endpoint]:
-    yield _data(
+    yield _count(
         method=_GET,
         path=f"{prefix}/namespaces",
         handle=namespaces.list_namespaces,
@@ -114,27 +125,36 @@ def _namespaces(prefix: str) -> Iterator[Endpoint]:
         patient=True,
         summary="List namespaces",
     )
-    yield _data_admin(
+    yield Endpoint(
+        face=DATA,
+        access=Access.CONTROL,
         method=_POST,
         path=f"{prefix}/namespaces",
         handle=namespaces.create_namespace,
         request=wire.CreateNamespaceRequest,
         response=wire.NamespaceDescription,
+        action="tenant.create",
+        about={"tenant": "name"},
         summary="Create a namespace",
     )
-    yield _data(
+    yield Endpoint(
+        face=DATA,
+        access=Access.NAMESPACE_COUNT,
         method=_GET,
         path=f"{prefix}/namespaces/{{namespace}}",
         handle=namespaces.describe_namespace,
         response=wire.NamespaceDescription,
         summary="Describe a namespace",
     )
-    yield _data_admin(
+    yield Endpoint(
+        face=DATA,
+        access=Access.ADMIN,
         method=_DELETE,
         path=f"{prefix}/namespaces/{{namespace}}",
         handle=namespaces.delete_namespace,
         response=wire.Empty,
         patient=True,
+        action="tenant.delete",
         summary="Delete a namespace with its records",
     )
 
@@ -142,7 +162,7 @@ def _namespaces(prefix: str) -> Iterator[Endpoint]:
 def _control() -> Iterator[Endpoint]:
     yield Endpoint(
         face=CONTROL,
-        access=Access.OWN,
+        access=Access.OWN_COUNT,
         method=_GET,
         path="/indexes",
         handle=control.list_indexes,
@@ -151,18 +171,20 @@ def _control() -> Iterator[Endpoint]:
     )
     yield Endpoint(
         face=CONTROL,
-        access=Access.ADMIN,
+        access=Access.CONTROL,
         method=_POST,
         path="/indexes",
         handle=control.create_index,
         request=cw.CreateIndexRequest,
         response=cw.IndexModel,
         status=201,
+        action="index.create",
+        about={"index": "name"},
         summary="Create an index",
     )
     yield Endpoint(
         face=CONTROL,
-        access=Access.INDEX,
+        access=Access.PART_COUNT,
         method=_GET,
         path="/indexes/{index}",
         handle=control.describe_index,
@@ -171,13 +193,14 @@ def _control() -> Iterator[Endpoint]:
     )
     yield Endpoint(
         face=CONTROL,
-        access=Access.ADMIN,
+        access=Access.CONTROL,
         method=_PATCH,
         path="/indexes/{index}",
         handle=control.configure_index,
         request=cw.ConfigureIndexRequest,
         response=cw.IndexModel,
         status=202,
+        action="index.change",
         summary="Configure an index",
     )
     yield Endpoint(
@@ -188,6 +211,7 @@ def _control() -> Iterator[Endpoint]:
         handle=control.delete_index,
         status=202,
         patient=True,
+        action="index.delete",
         summary="Delete an index",
     )
 
