@@ -16,6 +16,7 @@ from tenantry.caches.memory import MemoryRouteCache
 from tenantry.catalogs.sql import open_catalog
 from tenantry.clock import SystemClock
 from tenantry.cluster import Cluster, Parts
+from tenantry.control.prices import prices, read_prices
 from tenantry.errors import Corrupt, InvalidArgument, NotFound, Unsupported
 from tenantry.model.topology import DEFAULT_INDEX, LogicalIndex, Shard
 from tenantry.placement import policy
@@ -213,6 +214,8 @@ def _with_redis(module: str) -> ModuleType:
 
 
 async def _open(settings: Settings, telemetry: Telemetry | None) -> Cluster:
+    tables = None if settings.prices is None else read_prices(settings.prices)
+    prices(tables)  # a bad file is told of now
     catalog = await open_catalog(settings.catalog())
     wiring = Wiring(settings)
 
@@ -244,5 +247,6 @@ async def _open(settings: Settings, telemetry: Telemetry | None) -> Cluster:
             sole=settings.catalog_url is None,
             lease_s=settings.lease_s,
             moving=settings.moving(),
+            prices=tables,
         )
     )

@@ -397,6 +397,48 @@ def test_plans_and_carrying_them_out(ask: Checked, moving: str) -> None:
     assert max(shards.values()) < 0.75 * sum(shards.values())
 
 
+def test_cost_and_advice(ask: Checked) -> None:
+    ask("POST", "/v1/indexes", status=201, json={"name": "costly", "dimension": 4, "shards": 2})
+    at = {"index": "costly"}
+    for name, many in (("big", 90), ("small", 30)):
+        records = [{"id": f"r{i}", "values": vector(i)} for i in range(many)]
+        ask("POST", TENANT + "/upsert", status=200, tenant=name, json={"records": records}, **at)
+    body = {"offer": "reference", "overhead": ["redis", "postgresql"], "shards": [1, 2]}
+    bill = ask("POST", INDEX + "/cost", status=200, json=body, **at)
+    assert (bill["monthly"], bill["per_tenant"], bill["budget"]["state"]) == (550, 275, "over")
+    assert sum(one["cost"] for one in bill["tenants"]) == pytest.approx(550)
+    assert [one["monthly"] for one in bill["what_if"]] == [350, 550]
+    mine = {"offer": "reference", "prices": {"offers": {"reference": {"month": {"amount": 7}}}}}
+    assert ask("POST", INDEX + "/cost", status=200, json=mine, **at)["monthly"] == 14
+    card = ask("POST", INDEX + "/advice", status=200, json={"offer": "reference", "budget": 100}, **at)
+    assert (card["shard"], card["architecture"], card["workload"]["shards"]) == (False, "single", 2)
+    imagined = {"tenants": 90, "vectors": 1_200_000, "cross_tenant": 0.05, "budget": 500}
+    card = ask("POST", "/v1/advice", status=200, json=imagined)
+    assert (card["shard"], card["sizing"]["shards"], card["choices"][0]["monthly"]) == (True, 2, 550)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "word"),
+    [
+        (INDEX + "/cost", {"offer": "nothing"}, "offer"),
+        (INDEX + "/cost", {"overhead": ["nothing"]}, "overhead"),
+        (INDEX + "/cost", {"budget": -1}, "budget"),
+        (INDEX + "/cost", {"shards": [0]}, "shards"),
+        (INDEX + "/cost", {"prices": {"offers": 1}}, "prices"),
+        (INDEX + "/advice", {"months": 1_000}, "months"),
+        (INDEX + "/advice", {"policy": "dice"}, "policy"),
+        (INDEX + "/advice", {"unknown": 1}, "unknown"),
+        ("/v1/advice", {"tenants": 1, "vectors": -1}, "vectors"),
+        ("/v1/advice", {"tenants": 1, "vectors": 1, "sigma": 9}, "sigma"),
+        ("/v1/advice", {"vectors": 1}, "tenants"),
+    ],
+)
+def test_cost_and_advice_that_cannot_be(ask: Checked, path: str, body: Any, word: str) -> None:
+    at = {"index": "default"} if "{" in path else {}
+    growth = {"growth": 0.1} if "months" in body else {}
+    assert word in ask("POST", path, status=400, json=body | growth, **at)["error"]["message"]
+
+
 @pytest.mark.parametrize("version", ["", "2025-10", "2026-07"])
 def test_pinecones_control_plane_answers_as_described(ask: Checked, version: str) -> None:
     ask.http.headers["X-Pinecone-Api-Version"] = version

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tenantry.cli import documents, indexes, keys, maintenance, moves, plans, records, setup, shards, tenants
+from tenantry.cli import advice, documents, indexes, keys, maintenance, moves, plans, records, setup, shards, tenants
 from tenantry.cli.command import PROGRAM, Json, epilog, help_when_alone, local_command
 from tenantry.cli.demo import demo
 from tenantry.cli.failures import ExitCode, Failure
@@ -35,6 +35,7 @@ ORDER = (
     *("docs", "search", "search-all"),
     *("upsert", "query", "fetch", "update", "delete", "ids"),
     *("move", "moves", "plan", "rebalance"),
+    *("advise", "cost"),
     *("stats", "verify-routing"),
     *("version", "completion"),
 )
@@ -70,6 +71,7 @@ def build() -> typer.Typer:
     moves.register(app)
     app.add_typer(moves.app, rich_help_panel=moves.PANEL)
     plans.register(app)
+    advice.register(app)
     maintenance.register(app)
     local_command(app, "version", examples=["tenantry version --json"], panel="About")(version)
     local_command(app, "completion", examples=['eval "$(tenantry completion bash)"'], panel="About")(completion)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from tenantry.cluster.advice import AdviceAdmin
 from tenantry.cluster.handles import TenantHandle
 from tenantry.cluster.indexes import IndexAdmin
 from tenantry.cluster.keys import KeyAdmin
@@ -72,6 +73,7 @@ class Parts:
         feeds: what carries events between the processes of a fleet.
         shared: where they keep routes for each other.
         check_every_s: pause between checks of the routing while the cluster is served, seconds; 0: none.
+        prices: tables laid over the price book of the package.
     """
 
     catalog: Catalog
@@ -97,6 +99,7 @@ class Parts:
     feeds: Sequence[EventFeed] = ()
     shared: SharedRoutes | None = None
     check_every_s: float = 0.0
+    prices: Mapping[str, Any] | None = None
 
 
 class Cluster:
@@ -105,6 +108,7 @@ class Cluster:
     Attributes:
         indexes, shards, tenants, keys: administration.
         moves, plans: moving tenants between shards, and planning which.
+        advice: what it costs, whose cost it is, and how many shards are needed.
         router: the data plane, for those who have (index, tenant) pairs in hand, such as the gateway.
         documents: text in and out, likewise.
     """
@@ -167,6 +171,8 @@ class Cluster:
         self._runs = Runs(self._moving, parts.token)
         monitor = Monitor(catalog, pool, clock, lambda index: inflight.activity.loads(index, clock.monotonic()))
         self.plans = PlanAdmin(monitor, self._runs, self.shards, limits)
+        besides = (*(["redis"] if parts.shared is not None else []), *([] if parts.sole else ["postgresql"]))
+        self.advice = AdviceAdmin(monitor, catalog, parts.prices, besides)
         self._verifier = verifier = RoutingVerifier(
             catalog, cache, pool, resolver, SharedVerifier(shared, catalog.tenants)
         )

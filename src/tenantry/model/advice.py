@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from tenantry.model.cost import Budget, CostLine
+from tenantry.model.cost import Budget, CostLine, WhatIf
 
 
 class Architecture(StrEnum):
@@ -70,6 +70,54 @@ class Workload(msgspec.Struct, frozen=True):
     def queries_day(self) -> float | None:
         """Queries a day."""
         return None if self.qps is None else self.qps * 86_400.0
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What is asked of the advisor besides the workload. None: what was measured, or the default.
+
+    Attributes:
+        offer: what a shard is rented as, by its name in the price book.
+        overhead: what there is besides shards, by names in the price book; empty: nothing.
+        growth: a month's, 0.1 is 10%; None: as measured.
+        months: of the forecast, 0 to 120.
+        budget, revenue, isolated, unpredictable, qps, cross_tenant, p95_ms: see `Workload`.
+        shards: numbers of shards to try out.
+        policy: placement to try them out with.
+    """
+
+    offer: str | None = None
+    overhead: list[str] | None = None
+    growth: float | None = None
+    months: int = 12
+    budget: float | None = None
+    revenue: float | None = None
+    isolated: bool = False
+    unpredictable: bool = False
+    qps: float | None = None
+    cross_tenant: float | None = None
+    p95_ms: float | None = None
+    shards: list[int] = []
+    policy: str = "least-loaded"
+
+
+class Imagined(msgspec.Struct, frozen=True):
+    """A cluster that does not exist yet; see `Workload`.
+
+    Attributes:
+        sigma: tenants' sizes are lognormal, with this spread of their logarithm, 0 to 5; None: nothing is known of
+            them, and numbers of shards are tried out with 1.
+        seed: of the sizes.
+    """
+
+    tenants: int
+    vectors: int
+    dimension: int = 1_536
+    writes: float = 0.0
+    top_share: float | None = None
+    large: int = 0
+    large_vectors: int = 0
+    sigma: float | None = None
+    seed: int = 0
 
 
 class Sizing(msgspec.Struct, frozen=True):
@@ -147,26 +195,6 @@ class Forecast(msgspec.Struct, frozen=True):
     vectors: int
     shards: int
     monthly: float | None
-
-
-class WhatIf(msgspec.Struct, frozen=True):
-    """A number of shards, tried out.
-
-    Attributes:
-        fits: within the target.
-        fullest: most of its targets that any shard would use (1 is all of it).
-        skew: vectors of the fullest shard over the mean.
-        per_tenant: cost of a month.
-        wasted: what unused capacity costs.
-    """
-
-    shards: int
-    fits: bool
-    fullest: float | None
-    skew: float
-    monthly: float | None
-    per_tenant: float | None
-    wasted: float | None
 
 
 class Card(msgspec.Struct, frozen=True):

@@ -263,6 +263,26 @@ class Budget(msgspec.Struct, frozen=True):
     state: Literal["ok", "near", "over"]
 
 
+class WhatIf(msgspec.Struct, frozen=True):
+    """A number of shards, tried out.
+
+    Attributes:
+        fits: within the target.
+        fullest: most of its targets that any shard would use (1 is all of it).
+        skew: vectors of the fullest shard over the mean.
+        per_tenant: cost of a month.
+        wasted: what unused capacity costs.
+    """
+
+    shards: int
+    fits: bool
+    fullest: float | None
+    skew: float
+    monthly: float | None
+    per_tenant: float | None
+    wasted: float | None
+
+
 class CostReport(msgspec.Struct, frozen=True):
     """What a cluster costs, and whom it is for.
 
@@ -271,6 +291,7 @@ class CostReport(msgspec.Struct, frozen=True):
         saving: of a month, with that number of shards of the present kind.
         lines: the bill.
         tenants: dearest first.
+        what_if: other numbers of shards, where they were asked for.
         notes: what was assumed.
     """
 
@@ -286,3 +307,4 @@ class CostReport(msgspec.Struct, frozen=True):
     tenants: list[TenantCost]
     budget: Budget
     notes: list[str]
+    what_if: list[WhatIf] = []

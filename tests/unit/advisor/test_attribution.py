@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tenantry.control.advisor import attribute
 from tenantry.control.advisor.attribution import budget_of, storage_weight
 from tenantry.control.prices import prices
-from tenantry.errors import InvalidArgument
+from tenantry.errors import InvalidArgument, Refused
 from tenantry.model.cost import Capacity, ShardUse, TenantUse, Usage
 
 BOOK = prices()
@@ -119,6 +119,18 @@ def test_fifty_tenants_on_three_embedded_shards_are_well_below_5_75():
     assert bill(usage(*tenants, shards=shards)).shards_needed == 1
 
 
+def test_hosts_belong_to_all_shards_together():
+    tenants = (
+        TenantUse("a", 10, bytes=3_000, shard="s0"),
+        TenantUse("b", 90, bytes=1_000, shard="s1"),
+    )
+    report = attribute(usage(*tenants, shards=("s0", "s1"), backend="embedded"), BOOK)
+    assert costs(report) == {"a": pytest.approx(59.57 * 0.75), "b": pytest.approx(59.57 * 0.25)}
+    assert [each.cost for each in report.shards] == [pytest.approx(59.57 * 0.75), pytest.approx(59.57 * 0.25)]
+    full = attribute(usage(TenantUse("a", 200_000, shard="s0"), backend="embedded"), BOOK)
+    assert full.shards[0].utilisation == pytest.approx(0.5)  # 400,000 of 1,536 are 80% of a million of 768
+
+
 def test_own_limits_of_a_shard_go_before_those_of_its_offer():
     shard = ShardUse("s0", "pinecone", max_tenants=10, max_vectors=1_000)
     tenants = tuple(TenantUse(f"t{n}", 100, shard="s0") for n in range(4))
@@ -127,7 +139,7 @@ def test_own_limits_of_a_shard_go_before_those_of_its_offer():
 
 
 def test_what_has_no_price_is_refused_with_the_way_out():
-    with pytest.raises(InvalidArgument, match=r"no price is published for qdrant-cloud\.month"):
+    with pytest.raises(Refused, match=r"no price is published for qdrant-cloud\.month"):
         attribute(usage(TenantUse("a", 1, shard="s0"), backend="qdrant"), BOOK)
     with pytest.raises(InvalidArgument, match="offer"):
         bill(usage(), offer="nothing")

@@ -2,7 +2,7 @@
 
 The method, in this order:
 
-1. A shard of fixed price (``index``, or its part of a ``host``) is split into a part for storage and a part for load,
+1. A shard of fixed price (``index``; of ``host`` all shards together) is split into a part for storage and one for load,
    in the proportion in which its capacity for vectors and for queries is used (half each where one of them has no
    limit and both are used; whole where only one is used).
 2. The storage part goes to tenants by stored bytes (by vectors where bytes are unknown), the load part by requests.
@@ -27,13 +27,14 @@ from tenantry.control.advisor.pricing import (
     Unpriced,
     amount,
     fixed_lines,
+    hosts,
     overhead_lines,
     record_bytes,
     usage_lines,
     with_minimum,
 )
 from tenantry.control.advisor.sizing import NO_CAPACITY, size, targets, utilisation, workload_of
-from tenantry.errors import InvalidArgument
+from tenantry.errors import InvalidArgument, Refused
 from tenantry.model.cost import (
     BYTES_PER_GB,
     SECONDS_PER_MONTH,
@@ -61,6 +62,7 @@ class _Part:
     tenants: list[TenantUse]
     cost: float = 0.0
     own: dict[str, float] = field(default_factory=dict)
+    used: float | None = None
 
     @property
     def vectors(self) -> int:
@@ -93,7 +95,8 @@ def attribute(
         budget: None: the book's.
 
     Raises:
-        InvalidArgument: an offer, an overhead or the budget is not usable, or something has no published price.
+        InvalidArgument: an offer, an overhead or the budget is not usable.
+        Refused: something has no published price.
     """
     if budget is not None and not 0 <= budget < float("inf"):
         raise InvalidArgument("budget", budget, "0 or more")
@@ -108,15 +111,14 @@ def attribute(
             common += shared
         besides = overhead_lines(book, overhead)
     except Unpriced as why:
-        raise InvalidArgument("prices", str(why), "a price for everything that is used") from why
+        raise Refused(str(why)) from why
     lines += besides
     common += sum(line.amount for line in besides)
     common += sum(part.cost for part in parts if not part.own)
     monthly = sum(line.amount for line in lines)
-    tenants = _tenants(parts, usage, book, common)
-    target = book.thresholds.target
+    tenants = _tenants(parts, usage, common)
     needed, saving = _needed(parts, usage, book)
-    shards = [_shard(part, usage, target) for part in parts]
+    shards = [_shard(part) for part in parts]
     return CostReport(
         index=usage.index,
         currency=book.currency,
@@ -167,26 +169,50 @@ def _bill(parts: list[_Part], usage: Usage, book: PriceBook) -> tuple[list[CostL
     vectors = sum(part.vectors for part in parts)
     lines = fixed_lines(offer, name, len(parts), vectors, usage.dimension, "shard")
     whole = sum(line.amount for line in lines)
-    for part in parts:
-        # hosts are shared: a shard's part is that of its vectors, or an even one while there are none
-        even = offer.kind == "index" or not vectors
-        part.cost = whole / len(parts) if even else whole * part.vectors / vectors
-        _split(part, usage)
+    if offer.kind == "index":
+        for part in parts:
+            part.cost = whole / len(parts)
+            part.own = _split(part, part.cost, limits_of(offer, part.shard), usage)
+            part.used = _utilisation(part, usage, book.thresholds.target)
+        return lines, 0.0
+    _share_hosts(parts, whole, vectors, usage, book)
     return lines, 0.0
 
 
-def _split(part: _Part, usage: Usage) -> None:
-    """Steps 1 and 2."""
+def _share_hosts(parts: list[_Part], whole: float, vectors: int, usage: Usage, book: PriceBook) -> None:
+    """Hosts belong to all shards together: steps 1 and 2 for all their tenants at once."""
+    offer = parts[0].offer
+    held = offer.capacity or NO_CAPACITY
+    count = hosts(offer, vectors, usage.dimension)
+    limits = Capacity(
+        source=held.source,
+        date=held.date,
+        vectors=None if held.vectors is None else held.vectors * count,
+        qps=None if held.qps is None else held.qps * count,
+        dimension=held.dimension,
+    )
+    pool = _Part(parts[0].shard, parts[0].offer_name, offer, [each for part in parts for each in part.tenants])
+    own = _split(pool, whole, limits, usage)
+    used = utilisation(0, vectors, None, targets(limits, usage.dimension, book.thresholds.target)[1])
+    for part in parts:
+        part.own = {each.name: own[each.name] for each in part.tenants} if own else {}
+        part.cost = sum(part.own.values()) if own else whole / len(parts)
+        part.used = used
+
+
+def _split(part: _Part, cost: float, limits: Capacity, usage: Usage) -> dict[str, float]:
+    """Steps 1 and 2: tenant to its part; empty where nothing is stored or asked."""
     stored = part.bytes(usage.dimension)
     all_bytes, qps = sum(stored.values()), part.qps
     if not all_bytes and not qps:
-        return
-    limits = limits_of(part.offer, part.shard)
+        return {}
     weight = storage_weight(part.vectors, qps, limits, usage.dimension) if all_bytes else 0.0
+    own = {}
     for each in part.tenants:
         by_storage = stored[each.name] / all_bytes if all_bytes else 0.0
         by_load = each.qps / qps if qps else 0.0
-        part.own[each.name] = part.cost * (weight * by_storage + (1 - weight) * by_load)
+        own[each.name] = cost * (weight * by_storage + (1 - weight) * by_load)
+    return own
 
 
 def storage_weight(vectors: int, qps: float, capacity: Capacity, dimension: int) -> float:
@@ -256,14 +282,14 @@ def _without_minimum(offer: Offer) -> Offer:
     )
 
 
-def _tenants(parts: list[_Part], usage: Usage, book: PriceBook, common: float) -> list[TenantCost]:
+def _tenants(parts: list[_Part], usage: Usage, common: float) -> list[TenantCost]:
     """Steps 3 and 5."""
     attributed = sum(sum(part.own.values()) for part in parts)
     made: list[TenantCost] = []
     for part in parts:
         stored, qps = part.bytes(usage.dimension), part.qps
         all_bytes = sum(stored.values())
-        used = 1.0 if part.offer.kind == "usage" else _used(part, usage, book.thresholds.target)
+        used = 1.0 if part.used is None else part.used
         for each in part.tenants:
             own = part.own.get(each.name, 0.0)
             spread = common * own / attributed if attributed else common / len(usage.tenants)
@@ -283,20 +309,12 @@ def _tenants(parts: list[_Part], usage: Usage, book: PriceBook, common: float) -
     return made
 
 
-def _used(part: _Part, usage: Usage, target: float) -> float:
-    found = _utilisation(part, usage, target)
-    return 1.0 if found is None else found
-
-
 def _utilisation(part: _Part, usage: Usage, target: float) -> float | None:
-    if part.offer.kind == "usage":
-        return None
     most_tenants, most_vectors = targets(limits_of(part.offer, part.shard), usage.dimension, target)
     return utilisation(len(part.tenants), part.vectors, most_tenants, most_vectors)
 
 
-def _shard(part: _Part, usage: Usage, target: float) -> ShardCost:
-    used = _utilisation(part, usage, target)
+def _shard(part: _Part) -> ShardCost:
     return ShardCost(
         shard=part.shard.name,
         backend=part.shard.backend,
@@ -304,9 +322,9 @@ def _shard(part: _Part, usage: Usage, target: float) -> ShardCost:
         tenants=len(part.tenants),
         vectors=part.vectors,
         qps=part.qps,
-        utilisation=used,
+        utilisation=part.used,
         cost=part.cost,
-        wasted=0.0 if used is None else (1 - used) * part.cost,
+        wasted=0.0 if part.used is None else (1 - part.used) * part.cost,
     )
 
 

@@ -13,8 +13,8 @@ from tenantry.control.advisor.pricing import choices
 from tenantry.control.advisor.signals import NO_LIMIT, is_uneven, must_shard, scaled, signals
 from tenantry.control.advisor.sizing import size
 from tenantry.errors import InvalidArgument
-from tenantry.model.advice import Architecture, Card, Choice, Growth, Sizing, WhatIf, Workload
-from tenantry.model.cost import Capacity, PriceBook, Thresholds
+from tenantry.model.advice import Architecture, Card, Choice, Growth, Sizing, Workload
+from tenantry.model.cost import Capacity, PriceBook, Thresholds, WhatIf
 
 SHARDING = (Architecture.SHARDED, Architecture.ADVANCED, Architecture.HYBRID)
 #: What a cluster of several processes needs besides its shards.

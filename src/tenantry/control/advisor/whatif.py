@@ -10,14 +10,13 @@ from tenantry.control.advisor.book import offer_of
 from tenantry.control.advisor.pricing import Unpriced, fixed_lines, overhead_lines
 from tenantry.control.advisor.sizing import NO_CAPACITY, targets
 from tenantry.errors import InvalidArgument
-from tenantry.model.advice import WhatIf
-from tenantry.model.cost import PriceBook, TenantUse
+from tenantry.model.cost import PriceBook, TenantUse, WhatIf
 from tenantry.model.topology import ClusterView, Shard, ShardView, TenantSpec
 from tenantry.placement import policy as placement_policy
 
 MOST_SHARDS = 1_000
 #: Placements that one question may ask for.
-MOST_WORK = 20_000_000
+MOST_WORK = 1_000_000
 
 
 def what_if(

@@ -6,8 +6,10 @@ from functools import partial
 from typing import Any
 
 from tenantry.gateway.errors import native_body
-from tenantry.gateway.native import admin, data, moves, wire, wire_moves
+from tenantry.gateway.native import admin, advice, data, moves, wire, wire_advice, wire_moves
 from tenantry.gateway.table import Access, Endpoint, Face
+from tenantry.model.advice import Card
+from tenantry.model.cost import CostReport
 from tenantry.model.plan import Plan
 
 FACE = Face(name="native", render=native_body, fields={})
@@ -24,7 +26,7 @@ _own: Any = partial(Endpoint, face=FACE, access=Access.TENANT)
 
 def routes() -> list[Endpoint]:
     """The table; the hottest first."""
-    return [*_data(), *_documents(), *_indexes(), *_shards(), *_tenants(), *_moves(), *_plans(), *_keys()]
+    return [*_data(), *_documents(), *_indexes(), *_shards(), *_tenants(), *_moves(), *_plans(), *_advice(), *_keys()]
 
 
 def _data() -> list[Endpoint]:
@@ -356,6 +358,33 @@ def _plans() -> list[Endpoint]:
             response=wire_moves.Run,
             streams=True,
             summary="Watch a run (server-sent events)",
+        ),
+    ]
+
+
+def _advice() -> list[Endpoint]:
+    post = partial(_admin, method="POST", patient=True)
+    return [
+        post(
+            path="/v1/advice",
+            handle=advice.imagine,
+            request=wire_advice.Imagine,
+            response=Card,
+            summary="Advise on a cluster that does not exist yet",
+        ),
+        post(
+            path=_INDEX + "/advice",
+            handle=advice.advise,
+            request=wire_advice.Advise,
+            response=Card,
+            summary="Advise on an index: shard or not, how, at what cost",
+        ),
+        post(
+            path=_INDEX + "/cost",
+            handle=advice.cost,
+            request=wire_advice.Cost,
+            response=CostReport,
+            summary="Make up a month's bill, and split it over the tenants",
         ),
     ]
 
