@@ -2,9 +2,9 @@
 
 The method, in this order:
 
-1. A shard of fixed price (``index``; of ``host`` all shards together) is split into a part for storage and one for load,
-   in the proportion in which its capacity for vectors and for queries is used (half each where one of them has no
-   limit and both are used; whole where only one is used).
+1. A shard of fixed price (``index``; of ``host`` all shards together) is split into a part for storage and one for
+   load, in the proportion in which its capacity for vectors and for queries is used (half each where one of them has
+   no limit and both are used; whole where only one is used).
 2. The storage part goes to tenants by stored bytes (by vectors where bytes are unknown), the load part by requests.
 3. Of each tenant's part, ``utilisation`` is for what is used, the rest for idle capacity.
 4. What is paid by use goes to whom it is for: storage by bytes, queries by requests times the size of the namespace
