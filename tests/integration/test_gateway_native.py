@@ -412,6 +412,9 @@ def test_cost_and_advice(ask: Checked) -> None:
     assert ask("POST", INDEX + "/cost", status=200, json=mine, **at)["monthly"] == 14
     card = ask("POST", INDEX + "/advice", status=200, json={"offer": "reference", "budget": 100}, **at)
     assert (card["shard"], card["architecture"], card["workload"]["shards"]) == (False, "single", 2)
+    asked = {"backend": "embedded", "shard": "shard-0", "dry_run": True}
+    adoption = ask("POST", INDEX + "/adopt", status=200, json=asked, **at)
+    assert (adoption["adopted"], adoption["made_shard"], adoption["advice"]) == ([], False, None)
     imagined = {"tenants": 90, "vectors": 1_200_000, "cross_tenant": 0.05, "budget": 500}
     card = ask("POST", "/v1/advice", status=200, json=imagined)
     assert (card["shard"], card["sizing"]["shards"], card["choices"][0]["monthly"]) == (True, 2, 550)

@@ -15,7 +15,6 @@ from tenantry.cli.command import local_command as local
 from tenantry.cli.failures import usage
 
 if TYPE_CHECKING:
-    from tenantry.cli.output import Output
     from tenantry.model.cost import PriceBook
 
 GROUP = "Cost and advice"
@@ -39,6 +38,40 @@ Shards = Annotated[
 ]
 
 
+def _of(option: str, metavar: str | None, help: str) -> Any:
+    """An option about a cluster that does not exist."""
+    return typer.Option(option, metavar=metavar, help=help, rich_help_panel=IMAGINE)
+
+
+Tenants = Annotated[str | None, _of("--tenants", "N", "Tenants.")]
+Vectors = Annotated[str | None, _of("--vectors", "N", "Vectors: 1200000, 1.2M.")]
+Dimension = Annotated[int, _of("--dimension", "D", "Numbers in a vector.")]
+Writes = Annotated[str | None, _of("--writes", "N", "Records written a second.")]
+TopShare = Annotated[str | None, _of("--top-share", "PART", "Vectors in the largest 10% of tenants.")]
+Large = Annotated[str | None, _of("--large", "N", "Tenants of 100,000 vectors or more.")]
+LargeVectors = Annotated[str | None, _of("--large-vectors", "N", "What these hold together.")]
+Sigma = Annotated[float | None, _of("--sigma", "S", "Sizes are lognormal, of this spread: 0 to 5.")]
+Seed = Annotated[int, _of("--seed", "N", "Of those sizes.")]
+Pinecone = Annotated[
+    str | None, typer.Option("--pinecone", metavar="NAME", help="An existing Pinecone index; key: PINECONE_API_KEY.")
+]
+PineconeHost = Annotated[
+    str | None, typer.Option("--pinecone-host", metavar="URL", help="Its host, instead of looking the name up.")
+]
+Qps = Annotated[str | None, typer.Option("--qps", metavar="N", help="Queries a second, on average.")]
+P95 = Annotated[float | None, typer.Option("--p95", metavar="MS", help="P95 of queries, milliseconds.")]
+CrossTenant = Annotated[
+    str | None, typer.Option("--cross-tenant", metavar="PART", help="Queries that ask several tenants: 5%.")
+]
+Revenue = Annotated[str | None, typer.Option("--revenue", metavar="USD", help="What a tenant pays you a month.")]
+Isolated = Annotated[bool, typer.Option("--isolated", help="Tenants must be apart, by contract or law.")]
+Unpredictable = Annotated[bool, typer.Option("--unpredictable", help="Traffic comes and goes.")]
+GrowthRate = Annotated[
+    str | None, typer.Option("--growth", metavar="PART", help="Growth a month: 10%; default: as measured.")
+]
+Months = Annotated[int, typer.Option("--months", metavar="N", help="Months of the forecast.")]
+
+
 def register(program: typer.Typer) -> None:
     """Add the commands to the program."""
     examples = [
@@ -53,61 +86,26 @@ def register(program: typer.Typer) -> None:
 
 def advise(
     *,
-    tenants: Annotated[
-        str | None, typer.Option("--tenants", metavar="N", help="Tenants.", rich_help_panel=IMAGINE)
-    ] = None,
-    vectors: Annotated[
-        str | None, typer.Option("--vectors", metavar="N", help="Vectors: 1200000, 1.2M.", rich_help_panel=IMAGINE)
-    ] = None,
-    dimension: Annotated[
-        int, typer.Option("--dimension", metavar="D", help="Numbers in a vector.", rich_help_panel=IMAGINE)
-    ] = 1_536,
-    writes: Annotated[
-        str | None, typer.Option("--writes", metavar="N", help="Records written a second.", rich_help_panel=IMAGINE)
-    ] = None,
-    top_share: Annotated[
-        str | None,
-        typer.Option(
-            "--top-share", metavar="PART", help="Vectors in the largest 10% of tenants.", rich_help_panel=IMAGINE
-        ),
-    ] = None,
-    large: Annotated[
-        str | None,
-        typer.Option("--large", metavar="N", help="Tenants of 100,000 vectors or more.", rich_help_panel=IMAGINE),
-    ] = None,
-    large_vectors: Annotated[
-        str | None,
-        typer.Option("--large-vectors", metavar="N", help="What these hold together.", rich_help_panel=IMAGINE),
-    ] = None,
-    sigma: Annotated[
-        float | None,
-        typer.Option(
-            "--sigma", metavar="S", help="Sizes are lognormal, of this spread: 0 to 5.", rich_help_panel=IMAGINE
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Of those sizes.", rich_help_panel=IMAGINE)] = 0,
-    pinecone: Annotated[
-        str | None,
-        typer.Option("--pinecone", metavar="NAME", help="An existing Pinecone index; key: PINECONE_API_KEY."),
-    ] = None,
-    pinecone_host: Annotated[
-        str | None, typer.Option("--pinecone-host", metavar="URL", help="Its host, instead of looking the name up.")
-    ] = None,
-    qps: Annotated[str | None, typer.Option("--qps", metavar="N", help="Queries a second, on average.")] = None,
-    p95: Annotated[float | None, typer.Option("--p95", metavar="MS", help="P95 of queries, milliseconds.")] = None,
-    cross_tenant: Annotated[
-        str | None, typer.Option("--cross-tenant", metavar="PART", help="Queries that ask several tenants: 5%.")
-    ] = None,
+    tenants: Tenants = None,
+    vectors: Vectors = None,
+    dimension: Dimension = 1_536,
+    writes: Writes = None,
+    top_share: TopShare = None,
+    large: Large = None,
+    large_vectors: LargeVectors = None,
+    sigma: Sigma = None,
+    seed: Seed = 0,
+    pinecone: Pinecone = None,
+    pinecone_host: PineconeHost = None,
+    qps: Qps = None,
+    p95: P95 = None,
+    cross_tenant: CrossTenant = None,
     budget: Budget = None,
-    revenue: Annotated[
-        str | None, typer.Option("--revenue", metavar="USD", help="What a tenant pays you a month.")
-    ] = None,
-    isolated: Annotated[bool, typer.Option("--isolated", help="Tenants must be apart, by contract or law.")] = False,
-    unpredictable: Annotated[bool, typer.Option("--unpredictable", help="Traffic comes and goes.")] = False,
-    growth: Annotated[
-        str | None, typer.Option("--growth", metavar="PART", help="Growth a month: 10%; default: as measured.")
-    ] = None,
-    months: Annotated[int, typer.Option("--months", metavar="N", help="Months of the forecast.")] = 12,
+    revenue: Revenue = None,
+    isolated: Isolated = False,
+    unpredictable: Unpredictable = False,
+    growth: GrowthRate = None,
+    months: Months = 12,
     shards: Shards = None,
     offer: Offer = None,
     overhead: Overhead = None,
@@ -123,78 +121,68 @@ def advise(
     Of the cluster that runs; with --tenants and --vectors of one that does not exist yet (no folder is needed); with
     --pinecone of an index of yours. Only reads.
     """
-    from tenantry.cli.output import Output
-
     asked: dict[str, Any] = {
         "qps": quantity(qps, "--qps"),
         "p95_ms": p95,
         "cross_tenant": part(cross_tenant, "--cross-tenant"),
-        "budget": quantity(budget, "--budget"),
-        "revenue": quantity(revenue, "--revenue"),
-        "isolated": isolated,
-        "unpredictable": unpredictable,
-        "growth": part(growth, "--growth"),
-        "months": months,
-        "shards": numbers(shards),
-        "offer": offer,
-        "overhead": names(overhead),
     }
-    asked = {name: value for name, value in asked.items() if value is not None}
-    out = Output(as_json)
-    if pinecone is not None or pinecone_host is not None:
-        if tenants is not None or vectors is not None:
-            raise usage("--pinecone and --tenants, --vectors cannot be given together")
-        _of_pinecone(pinecone or "", pinecone_host or "", asked, prices, out)
-        return
-    if tenants is None and vectors is None:
-        converse(
-            _measured,
-            {"asked": asked | {"prices": _tables(prices)}},
-            data=data, url=url, key=key, as_json=as_json, debug=False, index=index,
-        )  # fmt: skip
-        return
-    if tenants is None or vectors is None:
-        raise usage(f"{'--tenants' if tenants is None else '--vectors'} is missing", "give both, or neither")
-    imagined = {
+    asked |= {"budget": quantity(budget, "--budget"), "revenue": quantity(revenue, "--revenue")}
+    asked |= {"isolated": isolated, "unpredictable": unpredictable, "growth": part(growth, "--growth")}
+    asked |= {"months": months, "shards": numbers(shards), "offer": offer, "overhead": names(overhead)}
+    imagined: dict[str, Any] = {
         "tenants": whole(tenants, "--tenants"),
         "vectors": whole(vectors, "--vectors"),
         "dimension": dimension,
-        "writes": quantity(writes, "--writes"),
-        "top_share": part(top_share, "--top-share"),
-        "large": whole(large, "--large"),
-        "large_vectors": whole(large_vectors, "--large-vectors"),
-        "sigma": sigma,
-        "seed": seed,
     }
-    _imagined({name: value for name, value in imagined.items() if value is not None}, asked, prices, out)
+    imagined |= {"writes": quantity(writes, "--writes"), "top_share": part(top_share, "--top-share")}
+    imagined |= {"large": whole(large, "--large"), "large_vectors": whole(large_vectors, "--large-vectors")}
+    imagined |= {"sigma": sigma, "seed": seed}
+    asked, imagined = _given(asked), _given(imagined)
+    there = [name for name in ("tenants", "vectors") if name in imagined]
+    if pinecone is not None or pinecone_host is not None:
+        if there:
+            raise usage("--pinecone and --tenants, --vectors cannot be given together")
+        _of_pinecone(pinecone or "", pinecone_host or "", asked, prices, as_json)
+    elif len(there) == 1:
+        raise usage(f"{'--vectors' if 'tenants' in there else '--tenants'} is missing", "give both, or neither")
+    elif there:
+        _imagined(imagined, asked, prices, as_json)
+    else:
+        where: dict[str, Any] = {"data": data, "url": url, "key": key, "as_json": as_json, "index": index}
+        converse(_measured, {"asked": asked | _given({"prices": _tables(prices)})}, debug=False, **where)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 async def _measured(session: Session, asked: dict[str, Any]) -> None:
     from tenantry.cli.advice_shown import card_views
 
-    body = {name: value for name, value in asked.items() if value is not None}
-    found = await session.api.post(*session.path("advice"), body=body)
+    found = await session.api.post(*session.path("advice"), body=asked)
     session.out.show(found, *card_views(found))
 
 
-def _imagined(imagined: dict[str, Any], asked: dict[str, Any], file: Path | None, out: Output) -> None:
+def _imagined(imagined: dict[str, Any], asked: dict[str, Any], file: Path | None, as_json: bool) -> None:
     import msgspec
 
     from tenantry.cli.advice_shown import card_views
+    from tenantry.cli.output import Output
     from tenantry.control.consult import imagine
     from tenantry.model.advice import Imagined, Question
 
     card = imagine(Imagined(**imagined), Question(**asked), _book(file))
     found = msgspec.to_builtins(card)
-    out.show(found, *card_views(found))
+    Output(as_json).show(found, *card_views(found))
 
 
-def _of_pinecone(name: str, host: str, asked: dict[str, Any], file: Path | None, out: Output) -> None:
+def _of_pinecone(name: str, host: str, asked: dict[str, Any], file: Path | None, as_json: bool) -> None:
     import asyncio
 
     import msgspec
 
     from tenantry.cli.advice_shown import card_views
+    from tenantry.cli.output import Output
     from tenantry.control.consult import consult
     from tenantry.errors import Unsupported
     from tenantry.model.advice import Question
@@ -206,7 +194,7 @@ def _of_pinecone(name: str, host: str, asked: dict[str, Any], file: Path | None,
         raise Unsupported(f"--pinecone needs {error.name}: pip install 'tenantry[pinecone]'") from error
     measured = asyncio.run(survey(PineconeOptions(index=name, host=host)))
     found = msgspec.to_builtins(consult(measured, Question(**asked), _book(file), ("redis", "postgresql")))
-    out.show(found, *card_views(found))
+    Output(as_json).show(found, *card_views(found))
 
 
 async def cost(
@@ -235,8 +223,7 @@ async def cost(
         "shards": numbers(shards),
         "prices": _tables(prices),
     }
-    body = {name: value for name, value in asked.items() if value is not None}
-    found = await session.api.post(*session.path("cost"), body=body)
+    found = await session.api.post(*session.path("cost"), body=_given(asked))
     if as_csv:
         writer = csv.DictWriter(
             sys.stdout, found["tenants"][0] if found["tenants"] else ["tenant"], lineterminator="\n"

@@ -12,7 +12,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tenantry.cli import advice, documents, indexes, keys, maintenance, moves, plans, records, setup, shards, tenants
+from tenantry.cli import (
+    adopt,
+    advice,
+    documents,
+    indexes,
+    keys,
+    maintenance,
+    moves,
+    plans,
+    records,
+    setup,
+    shards,
+    tenants,
+)
 from tenantry.cli.command import PROGRAM, Json, epilog, help_when_alone, local_command
 from tenantry.cli.demo import demo
 from tenantry.cli.failures import ExitCode, Failure
@@ -35,7 +48,7 @@ ORDER = (
     *("docs", "search", "search-all"),
     *("upsert", "query", "fetch", "update", "delete", "ids"),
     *("move", "moves", "plan", "rebalance"),
-    *("advise", "cost"),
+    *("adopt", "advise", "cost"),
     *("stats", "verify-routing"),
     *("version", "completion"),
 )
@@ -71,6 +84,7 @@ def build() -> typer.Typer:
     moves.register(app)
     app.add_typer(moves.app, rich_help_panel=moves.PANEL)
     plans.register(app)
+    adopt.register(app)
     advice.register(app)
     maintenance.register(app)
     local_command(app, "version", examples=["tenantry version --json"], panel="About")(version)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+from tenantry.cluster.adopt import AdoptAdmin
 from tenantry.cluster.advice import AdviceAdmin
 from tenantry.cluster.handles import TenantHandle
 from tenantry.cluster.indexes import IndexAdmin
@@ -108,6 +109,7 @@ class Cluster:
     Attributes:
         indexes, shards, tenants, keys: administration.
         moves, plans: moving tenants between shards, and planning which.
+        adoption: existing indexes as shards.
         advice: what it costs, whose cost it is, and how many shards are needed.
         router: the data plane, for those who have (index, tenant) pairs in hand, such as the gateway.
         documents: text in and out, likewise.
@@ -173,6 +175,7 @@ class Cluster:
         self.plans = PlanAdmin(monitor, self._runs, self.shards, limits)
         besides = (*(["redis"] if parts.shared is not None else []), *([] if parts.sole else ["postgresql"]))
         self.advice = AdviceAdmin(monitor, catalog, parts.prices, besides)
+        self.adoption = AdoptAdmin(catalog, pool, self.shards, self.advice, self.plans, clock, limits)
         self._verifier = verifier = RoutingVerifier(
             catalog, cache, pool, resolver, SharedVerifier(shared, catalog.tenants)
         )

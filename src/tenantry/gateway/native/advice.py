@@ -1,4 +1,4 @@
-"""The native API's cost and advice."""
+"""The native API's cost, advice and adoption."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import msgspec
 
 from tenantry.gateway.native import wire_advice as wire
 from tenantry.gateway.table import Call
+from tenantry.model.adoption import Adoption
 from tenantry.model.advice import Card, Imagined
 from tenantry.model.cost import CostReport
 
@@ -26,3 +27,9 @@ async def imagine(call: Call, asked: wire.Imagine) -> Card:
 async def cost(call: Call, asked: wire.Cost) -> CostReport:
     """A month's bill of an index, and whose cost it is."""
     return await call.cluster.advice.cost(call.index, **msgspec.structs.asdict(asked))
+
+
+async def adopt(call: Call, asked: wire.Adopt) -> Adoption:
+    """Make an existing index a shard, and its namespaces tenants."""
+    given = msgspec.structs.asdict(asked)
+    return await call.cluster.adoption.adopt(given.pop("backend"), index=call.index, **given)

@@ -8,6 +8,7 @@ from typing import Any
 from tenantry.gateway.errors import native_body
 from tenantry.gateway.native import admin, advice, data, moves, wire, wire_advice, wire_moves
 from tenantry.gateway.table import Access, Endpoint, Face
+from tenantry.model.adoption import Adoption
 from tenantry.model.advice import Card
 from tenantry.model.cost import CostReport
 from tenantry.model.plan import Plan
@@ -385,6 +386,13 @@ def _advice() -> list[Endpoint]:
             request=wire_advice.Cost,
             response=CostReport,
             summary="Make up a month's bill, and split it over the tenants",
+        ),
+        post(
+            path=_INDEX + "/adopt",
+            handle=advice.adopt,
+            request=wire_advice.Adopt,
+            response=Adoption,
+            summary="Make an existing index a shard, and its namespaces tenants",
         ),
     ]
 

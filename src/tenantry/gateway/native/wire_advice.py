@@ -1,4 +1,4 @@
-"""Requests of the native API about cost and advice; the answers are `Card` and `CostReport`."""
+"""Requests of the native API about cost, advice and adoption; the answers are values of the model."""
 
 from __future__ import annotations
 
@@ -51,3 +51,12 @@ class Cost(Body):
     budget: float | None = None
     shards: list[int] = msgspec.field(default_factory=list)
     prices: dict[str, Any] | None = None
+
+
+class Adopt(Body):
+    """Which existing index is to become a shard."""
+
+    backend: str
+    shard: str = "adopted"
+    options: dict[str, str] = msgspec.field(default_factory=dict)
+    dry_run: bool = False
