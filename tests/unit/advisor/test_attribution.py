@@ -136,6 +136,9 @@ def test_own_limits_of_a_shard_go_before_those_of_its_offer():
     tenants = tuple(TenantUse(f"t{n}", 100, shard="s0") for n in range(4))
     report = bill(Usage("default", 1_536, tenants, (shard,)))
     assert report.shards[0].utilisation == pytest.approx((4 / 8 + 400 / 800) / 2)
+    quarter = ShardUse("s0", "pinecone", max_tenants=20, max_vectors=2_000)
+    report = bill(Usage("default", 1_536, tenants, (quarter,)))
+    assert (report.shards[0].utilisation, report.wasted) == (0.25, 150)
 
 
 def test_what_has_no_price_is_refused_with_the_way_out():
