@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     embedded_open_files: int = Field(default=128, ge=1, description="SQLite files that the engine keeps open at once.")
     openai_api_key: SecretStr | None = Field(default=None, description="Key for openai: embedders.")
     openai_base_url: str | None = Field(default=None, description="An OpenAI-compatible server; default: OpenAI.")
+    prices: Path | None = Field(
+        default=None, description="Your prices, a TOML or JSON file that is laid over Tenantry's own price book."
+    )
     max_batch_records: int = Field(default=Limits().batch_records, ge=1, description="Records in one upsert.")
     max_batch_bytes: int = Field(default=Limits().batch_bytes, ge=1, description="Bytes of one upsert body.")
     max_body_bytes: int = Field(default=Limits().body_bytes, ge=1, description="Bytes of any request body.")

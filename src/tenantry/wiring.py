@@ -21,6 +21,7 @@ from tenantry.caches.memory import MemoryRouteCache
 from tenantry.catalogs.sql import open_catalog
 from tenantry.clock import SystemClock
 from tenantry.cluster import Cluster, Parts
+from tenantry.control.prices import prices, read_prices
 from tenantry.errors import Corrupt, InvalidArgument, NotFound, Refused, Unsupported
 from tenantry.model.topology import DEFAULT_INDEX, LogicalIndex, Shard
 from tenantry.placement import policy
@@ -310,6 +311,8 @@ async def _has_indexes(settings: Settings) -> bool:
 
 
 async def _open(settings: Settings, telemetry: Telemetry | None, *, restoring: bool = False) -> Cluster:
+    tables = None if settings.prices is None else read_prices(settings.prices)
+    prices(tables)  # a bad file is told of now
     catalog = await open_catalog(settings.catalog())
     history = "" if settings.catalog_url is None else await catalog.history()
     wiring = Wiring(settings)
@@ -359,5 +362,6 @@ async def _open(settings: Settings, telemetry: Telemetry | None, *, restoring: b
             open_archive=lambda url: open_archive(settings, url),
             backup_key=lambda: backup_key_of(settings),
             deleted_retention_s=settings.deleted_retention_s,
+            prices=tables,
         )
     )

@@ -6,15 +6,14 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import httpx
-import msgspec
 import pytest
-from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sdk"))
+sys.path.insert(0, str(Path(__file__).parent))
+from checked import Checked
 from gateway_process import ADMIN_KEY, GatewayProcess, running_gateway
 
 DIMENSION = 256  # that of the local embedding model
@@ -25,53 +24,6 @@ ODD_NAME = "a/b c?d&ü%2F"
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     with running_gateway(tmp_path_factory.mktemp("native") / "data", dimension=DIMENSION) as running:
         yield running
-
-
-class Checked:
-    """An HTTP client that holds every answer to the document that the gateway publishes."""
-
-    def __init__(self, http: httpx.Client) -> None:
-        self.http = http
-        self.document = http.get("/v1/openapi.json").json()
-        self.seen: set[tuple[str, str, str]] = set()
-
-    def __call__(
-        self, method: str, template: str, *, status: int, json: Any = None, params: Any = None, **path: str
-    ) -> Any:
-        raw = template
-        for name, value in path.items():
-            raw = raw.replace(f"{{{name}}}", quote(value, safe=""))
-        answer = self.http.request(method, raw, json=json, params=params)
-        assert answer.status_code == status, answer.text
-        assert answer.headers["x-request-id"]
-        operation = self.document["paths"][template][method.lower()]
-        described = operation["responses"].get(str(status)) or operation["responses"][f"{status // 100}XX"]
-        self.seen.add((method, template, str(status)))
-        if "content" not in described:
-            assert answer.content == b"" or template in ("/metrics", "/v1/openapi.json")
-            return None
-        schema = described["content"]["application/json"]["schema"]
-        OAS31Validator({**schema, "components": self.document["components"]}).validate(answer.json())
-        return answer.json()
-
-    def events(self, template: str, most: int = 1_000, **path: str) -> list[Any]:
-        """The events of a stream until it ends, or so many; each held to the document."""
-        raw = template
-        for name, value in path.items():
-            raw = raw.replace(f"{{{name}}}", quote(value, safe=""))
-        schema = self.document["paths"][template]["get"]["responses"]["200"]["content"]["text/event-stream"]["schema"]
-        self.seen.add(("GET", template, "200"))
-        found: list[Any] = []
-        with self.http.stream("GET", raw) as answer:
-            assert answer.headers["content-type"] == "text/event-stream"
-            assert answer.headers["x-request-id"]
-            for line in answer.iter_lines():
-                if line.startswith("data: {") and line != "data: {}":
-                    found.append(msgspec.json.decode(line.removeprefix("data: ")))
-                    OAS31Validator({**schema, "components": self.document["components"]}).validate(found[-1])
-                if line == "event: end" or len(found) >= most:
-                    break
-        return found
 
 
 @pytest.fixture(scope="module")
@@ -433,57 +385,53 @@ def test_plans_and_carrying_them_out(ask: Checked, moving: str) -> None:
     assert max(shards.values()) < 0.75 * sum(shards.values())
 
 
-JOB = "/v1/jobs/{id}"
-
-
 def test_backups_and_restores(ask: Checked, tmp_path: Path) -> None:
-    there = {"archive": str(tmp_path / "archive")}
-    at = {"index": "kept"}
-    ask("POST", "/v1/indexes", status=201, json={"name": "kept", "dimension": 4, "shards": 2})
-    ask(
-        "POST",
-        TENANT + "/upsert",
-        status=200,
-        tenant="acme",
-        json={"records": [{"id": "a", "values": vector(1)}]},
-        **at,
-    )
-    job = ask("POST", "/v1/backups", status=202, json=there)
-    made = ask.events(JOB + "/events", id=job["id"])[-1]
-    assert (made["state"], made["result"]["totals"]["fuzzy"]) == ("done", 0)
-    id = made["result"]["id"]
-    assert [one["id"] for one in ask("GET", "/v1/backups", status=200, params=there)["backups"]] == [id]
-    assert ask("GET", "/v1/backups/{id}", status=200, id=id, params=there)["scope"] == "all"
-    tested = ask("POST", "/v1/backups/{id}/verify", status=202, id=id, json=there)
-    assert ask.events(JOB + "/events", id=tested["id"])[-1]["result"]["faults"] == []
-    ask("DELETE", TENANT, status=204, tenant="acme", **at)
-    assert [one["tenant"] for one in ask("GET", INDEX + "/deleted", status=200, **at)["deleted"]] == ["acme"]
-    assert ask("POST", TENANT + "/undelete", status=200, tenant="acme", **at)["vectors"] == 1
-    ask("POST", TENANT + "/undelete", status=404, tenant="nobody", **at)
-    ask("DELETE", TENANT, status=204, tenant="acme", params={"now": "true"}, **at)
-    ask("POST", TENANT + "/undelete", status=404, tenant="acme", **at)
-    for asked, path in (("tenant", TENANT), ("shard", SHARD)):
-        name = "acme" if asked == "tenant" else "shard-0"
-        job = ask("POST", path + "/restore", status=202, json={**there, "dry_run": True}, **{asked: name}, **at)
-        assert ask.events(JOB + "/events", id=job["id"])[-1]["state"] == "done"
-    job = ask("POST", TENANT + "/restore", status=202, tenant="acme", json=there, **at)
-    assert ask.events(JOB + "/events", id=job["id"])[-1]["result"]["tenants"][0]["action"] == "create"
-    again = ask("POST", TENANT + "/restore", status=202, tenant="acme", json=there, **at)
-    last = ask.events(JOB + "/events", id=again["id"])[-1]
-    assert (last["state"], last["code"]) == ("failed", "ALREADY_EXISTS")
-    assert ask("POST", JOB + "/cancel", status=200, id=again["id"])["state"] == "failed"
-    assert ask("GET", JOB, status=200, id=again["id"])["error"] == last["error"]
-    assert ask("GET", "/v1/jobs", status=200)["jobs"][0]["id"] == again["id"]
-    ask("GET", JOB, status=404, id="0123456789ab")
-    pruned = ask("POST", "/v1/backups/prune", status=202, json={**there, "hourly": 1})
-    assert ask.events(JOB + "/events", id=pruned["id"])[-1]["result"]["kept"] == [id]
-    assert ask("GET", "/v1/backups/schedule", status=200)["every_s"] is None
-    assert ask("PUT", "/v1/backups/schedule", status=400, json={"every_s": 1, **there})["error"]["field"] == "every_s"
-    assert ask("PUT", "/v1/backups/schedule", status=200, json={"every_s": 3600, **there})["daily"] == 7
-    assert ask("PUT", "/v1/backups/schedule", status=200, json={"every_s": None})["every_s"] is None
-    ask("DELETE", "/v1/backups/{id}", status=204, id=id, params=there)
-    ask("GET", "/v1/backups/{id}", status=404, id=id, params=there)
-    ask("GET", "/v1/backups", status=400, params={"archive": "ftp://somewhere"})
+    walk_backups(ask, tmp_path)
+
+
+def test_cost_and_advice(ask: Checked) -> None:
+    ask("POST", "/v1/indexes", status=201, json={"name": "costly", "dimension": 4, "shards": 2})
+    at = {"index": "costly"}
+    for name, many in (("big", 90), ("small", 30)):
+        records = [{"id": f"r{i}", "values": vector(i)} for i in range(many)]
+        ask("POST", TENANT + "/upsert", status=200, tenant=name, json={"records": records}, **at)
+    body = {"offer": "reference", "overhead": ["redis", "postgresql"], "shards": [1, 2]}
+    bill = ask("POST", INDEX + "/cost", status=200, json=body, **at)
+    assert (bill["monthly"], bill["per_tenant"], bill["budget"]["state"]) == (550, 275, "over")
+    assert sum(one["cost"] for one in bill["tenants"]) == pytest.approx(550)
+    assert [one["monthly"] for one in bill["what_if"]] == [350, 550]
+    mine = {"offer": "reference", "prices": {"offers": {"reference": {"month": {"amount": 7}}}}}
+    assert ask("POST", INDEX + "/cost", status=200, json=mine, **at)["monthly"] == 14
+    card = ask("POST", INDEX + "/advice", status=200, json={"offer": "reference", "budget": 100}, **at)
+    assert (card["shard"], card["architecture"], card["workload"]["shards"]) == (False, "single", 2)
+    asked = {"backend": "embedded", "shard": "shard-0", "dry_run": True}
+    adoption = ask("POST", INDEX + "/adopt", status=200, json=asked, **at)
+    assert (adoption["adopted"], adoption["made_shard"], adoption["advice"]) == ([], False, None)
+    imagined = {"tenants": 90, "vectors": 1_200_000, "cross_tenant": 0.05, "budget": 500}
+    card = ask("POST", "/v1/advice", status=200, json=imagined)
+    assert (card["shard"], card["sizing"]["shards"], card["choices"][0]["monthly"]) == (True, 2, 550)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "word"),
+    [
+        (INDEX + "/cost", {"offer": "nothing"}, "offer"),
+        (INDEX + "/cost", {"overhead": ["nothing"]}, "overhead"),
+        (INDEX + "/cost", {"budget": -1}, "budget"),
+        (INDEX + "/cost", {"shards": [0]}, "shards"),
+        (INDEX + "/cost", {"prices": {"offers": 1}}, "prices"),
+        (INDEX + "/advice", {"months": 1_000}, "months"),
+        (INDEX + "/advice", {"policy": "dice"}, "policy"),
+        (INDEX + "/advice", {"unknown": 1}, "unknown"),
+        ("/v1/advice", {"tenants": 1, "vectors": -1}, "vectors"),
+        ("/v1/advice", {"tenants": 1, "vectors": 1, "sigma": 9}, "sigma"),
+        ("/v1/advice", {"vectors": 1}, "tenants"),
+    ],
+)
+def test_cost_and_advice_that_cannot_be(ask: Checked, path: str, body: Any, word: str) -> None:
+    at = {"index": "default"} if "{" in path else {}
+    growth = {"growth": 0.1} if "months" in body else {}
+    assert word in ask("POST", path, status=400, json=body | growth, **at)["error"]["message"]
 
 
 @pytest.mark.parametrize("version", ["", "2025-10", "2026-07"])

@@ -86,7 +86,7 @@ def command(
     def decorate(function: Command[P]) -> Command[P]:
         def run(**given: Any) -> None:
             shared = {name: given.pop(name) for name in names}
-            guarded(lambda: _converse(function, given, **shared), debug=shared["debug"])
+            guarded(lambda: converse(function, given, **shared), debug=shared["debug"])
 
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         shared_options = _shared(index)
@@ -189,7 +189,7 @@ def _silence_stdout() -> None:
     os.close(nowhere)
 
 
-def _converse(
+def converse(
     function: Callable[..., Coroutine[Any, Any, None]],
     given: dict[str, Any],
     *,
@@ -200,6 +200,7 @@ def _converse(
     debug: bool,
     index: str = DEFAULT_INDEX,
 ) -> None:
+    """Open what the options name, and run a command on it."""
     import asyncio
     import signal
 

@@ -13,6 +13,8 @@ import typer
 from typer.core import TyperGroup
 
 from tenantry.cli import (
+    adopt,
+    advice,
     audit,
     backups,
     documents,
@@ -51,6 +53,7 @@ ORDER = (
     *("upsert", "query", "fetch", "update", "delete", "ids"),
     *("move", "moves", "plan", "rebalance"),
     *("backup", "restore"),
+    *("adopt", "advise", "cost"),
     *("stats", "health", "verify-routing"),
     *("version", "completion"),
 )
@@ -88,6 +91,8 @@ def build() -> typer.Typer:
     plans.register(app)
     backups.register(app)
     restores.register(app)
+    adopt.register(app)
+    advice.register(app)
     maintenance.register(app)
     health.register(app)
     local_command(app, "version", examples=["tenantry version --json"], panel="About")(version)

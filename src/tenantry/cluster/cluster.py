@@ -10,6 +10,8 @@ from typing import Any, Self
 from tenantry.backup.jobs import Jobs
 from tenantry.backup.schedule import Scheduler
 from tenantry.backup.service import BackupService
+from tenantry.cluster.adopt import AdoptAdmin
+from tenantry.cluster.advice import AdviceAdmin
 from tenantry.cluster.audit import Audit
 from tenantry.cluster.backups import BackupAdmin, scheduled
 from tenantry.cluster.cursors import Cursors
@@ -102,6 +104,7 @@ class Parts:
         health_every_s: pause between checks of the health while the cluster is served, seconds; 0: none.
         top_tenants: tenants that a report of health lists.
         notifier: is told of warnings that come to stand or go.
+        prices: tables laid over the price book of the package.
     """
 
     catalog: Catalog
@@ -136,6 +139,7 @@ class Parts:
     backup_key: Callable[[], bytes | None] = lambda: None
     deleted_retention_s: float = 0.0
     key_pepper: str | None = None
+    prices: Mapping[str, Any] | None = None
 
 
 class Cluster:
@@ -148,6 +152,8 @@ class Cluster:
         moves, plans: moving tenants between shards, and planning which.
         routing_checks, health_checks: what runs regularly while the cluster is served, and what it found.
         backups: backup and restore.
+        adoption: existing indexes as shards.
+        advice: what it costs, whose cost it is, and how many shards are needed.
         router: the data plane, for those who have (index, tenant) pairs in hand, such as the gateway.
         documents: text in and out, likewise.
     """
@@ -204,28 +210,46 @@ class Cluster:
         self.keys.tell = self._bulletin.tell
         self._bulletin.on_event.append(self.keys.hear)
         self._bulletin.on_missed.append(self.keys.missed)
+        self._administer(parts, context)
+        self._watch(parts, context, shared, measured)
+        steered = (self.indexes, self.shards, self.tenants, self.keys, self.moves, self.plans, self.scatter)
+        recording(self.deeds, self, *steered)
+
+    def _administer(self, parts: Parts, context: Context) -> None:
+        """What changes the cluster."""
+        catalog, clock, limits, pool = context.catalog, context.clock, context.limits, context.pool
         self.audit = Audit(catalog, clock)
         self.deeds = Deeds(self.audit, clock)
         self.cursors = Cursors(catalog.settings, parts.token)
         self.shards = ShardAdmin(catalog, pool, parts.default_backend, parts.backends)
-        self.indexes = IndexAdmin(catalog, pool, resolver, self.shards, parts.policy, parts.embedder, clock, self.keys)
-        self.tenants = TenantAdmin(catalog, pool, resolver, self.keys, parts.embedder, clock, parts.deleted_retention_s)
+        self.indexes = IndexAdmin(
+            catalog, pool, context.resolver, self.shards, parts.policy, parts.embedder, clock, self.keys
+        )
+        self.tenants = TenantAdmin(
+            catalog, pool, context.resolver, self.keys, parts.embedder, clock, parts.deleted_retention_s
+        )
         self.moves = MoveAdmin(catalog, self._moving)
         self._runs = Runs(self._moving, parts.token)
         self._backup = BackupService(context, parts.open_archive, parts.backup_key, parts.token, parts.backends)
         jobs = Jobs(clock, parts.token)
         self.backups = BackupAdmin(self._backup, jobs, Scheduler(clock, scheduled(self._backup, jobs)))
-        monitor = Monitor(catalog, pool, clock, lambda index: inflight.activity.loads(index, clock.monotonic()))
+        activity = context.inflight.activity
+        monitor = Monitor(catalog, pool, clock, lambda index: activity.loads(index, clock.monotonic()))
         self.plans = PlanAdmin(monitor, self._runs, self.shards, limits)
+        besides = (*(["redis"] if parts.shared is not None else []), *([] if parts.sole else ["postgresql"]))
+        self.advice = AdviceAdmin(monitor, catalog, parts.prices, besides)
+        self.adoption = AdoptAdmin(catalog, pool, self.shards, self.advice, self.plans, clock, limits)
+
+    def _watch(self, parts: Parts, context: Context, shared: Shared, measured: Measured) -> None:
+        """What looks after it while it is served."""
+        catalog, clock, member, pool = context.catalog, context.clock, context.member, context.pool
         self._verifier = verifier = RoutingVerifier(
-            catalog, cache, pool, resolver, SharedVerifier(shared, catalog.tenants)
+            catalog, parts.cache, pool, context.resolver, SharedVerifier(shared, catalog.tenants)
         )
         self.routing_checks = RoutingChecks(catalog, verifier, member, clock, parts.check_every_s)
         self._sharing = Sharing(measured, catalog, member, clock, parts.window_s)
         views = HealthViews(catalog, pool, verifier, self._sharing, clock, parts.thresholds)
         self.health_checks = _health_checks(parts, views, member)
-        steered = (self.indexes, self.shards, self.tenants, self.keys, self.moves, self.plans, self.scatter)
-        recording(self.deeds, self, *steered)
 
     def tenant(self, name: str, index: str = DEFAULT_INDEX) -> TenantHandle:
         """A handle to work with one tenant's records and documents; touches nothing yet."""

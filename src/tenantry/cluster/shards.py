@@ -11,7 +11,7 @@ from tenantry.cluster.recording import recorded
 from tenantry.errors import AlreadyExists, InvalidArgument, NotFound, Refused, TenantryError
 from tenantry.model.limits import check_count, check_index_name
 from tenantry.model.topology import DEFAULT_INDEX, Shard, ShardState
-from tenantry.ports import Catalog
+from tenantry.ports import Catalog, VectorBackend
 from tenantry.router.shards import ShardPool
 
 MUTABLE = ("max_tenants", "max_vectors", "weight", "region", "tier", "state")
@@ -85,6 +85,12 @@ class ShardAdmin:
         finally:
             await self._pool.refresh(index)
         return shard
+
+    async def tried(self, shard: Shard) -> VectorBackend:
+        """The backend of a shard that is not registered, found fit; the caller closes it. Raises as `add`."""
+        if shard.backend not in self._backends:
+            raise InvalidArgument("backend", shard.backend, "one of " + ", ".join(self._backends))
+        return await self._pool.tried(shard)
 
     async def list(self, index: str = DEFAULT_INDEX) -> list[ShardStatus]:
         """All shards of an index, measured; a shard that cannot be asked is listed with the reason."""

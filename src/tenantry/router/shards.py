@@ -68,14 +68,20 @@ class ShardPool:
     async def try_out(self, shard: Shard) -> None:
         """Open the backend of a shard that is to be registered, and keep it if it can be used. Raises what stands
         against that."""
+        backend = await self.tried(shard)
+        await self.close_shard(shard.index, shard.name)
+        self._backends[shard.index, shard.name] = backend
+
+    async def tried(self, shard: Shard) -> VectorBackend:
+        """The backend of a shard that is not registered, if it can be used; the caller closes it. Raises what stands
+        against that."""
         backend = self._open_backend(await self.index(shard.index), shard)
         try:
             await backend.probe()
         except BaseException:
             await backend.aclose()
             raise
-        await self.close_shard(shard.index, shard.name)
-        self._backends[shard.index, shard.name] = backend
+        return backend
 
     def check_writable(self, index: str, shard: str) -> None:
         """Raises Refused when the shard is read-only."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from tenantry.control.health_report import HealthReport
 from tenantry.control.measure.readings import OTHERS, Reading
 from tenantry.control.measure.readings import Readings as Measured
 from tenantry.control.measure.sketch import quantiles_s
-from tenantry.gateway.table import Call
+from tenantry.gateway.table import Call, Endpoint
 from tenantry.model.limits import check_count
+
+_INDEX = "/v1/indexes/{index}"
 
 PAGE_MOST = 1_000
 
@@ -105,3 +109,25 @@ def _load(name: str, reading: Reading) -> Load:
         p95_ms=p95,
         p99_ms=p99,
     )
+
+
+def routes(control: Callable[..., Endpoint]) -> list[Endpoint]:
+    """Operations of health; ``control`` makes an endpoint for operators."""
+    return [
+        control(
+            method="GET",
+            path=_INDEX + "/health",
+            handle=get_health,
+            response=HealthReport,
+            patient=True,
+            summary="Measure an index and tell what is wrong",
+        ),
+        control(
+            method="GET",
+            path=_INDEX + "/readings",
+            handle=get_readings,
+            query=AskReadings,
+            response=Readings,
+            summary="Tell rates and latencies of shards and tenants over the window",
+        ),
+    ]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from tenantry.control.health_report import HealthReport
 from tenantry.gateway.errors import native_body
 from tenantry.gateway.native import (
     admin,
+    advice,
     audit,
     backups,
     data,
@@ -49,8 +49,9 @@ def routes() -> list[Endpoint]:
         *_moves(),
         *_copies(),
         *_plans(),
+        *advice.routes(_admin),
         *_keys(),
-        *_health(),
+        *health.routes(_control),
         *audit.routes(FACE),
         *routes_backups.routes(_admin),
     ]
@@ -483,26 +484,5 @@ def _keys() -> list[Endpoint]:
             status=204,
             action="key.revoke",
             summary="Revoke an API key",
-        ),
-    ]
-
-
-def _health() -> list[Endpoint]:
-    return [
-        _control(
-            method="GET",
-            path=_INDEX + "/health",
-            handle=health.get_health,
-            response=HealthReport,
-            patient=True,
-            summary="Measure an index and tell what is wrong",
-        ),
-        _control(
-            method="GET",
-            path=_INDEX + "/readings",
-            handle=health.get_readings,
-            query=health.AskReadings,
-            response=health.Readings,
-            summary="Tell rates and latencies of shards and tenants over the window",
         ),
     ]

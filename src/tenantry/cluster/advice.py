@@ -1,0 +1,113 @@
+"""What a cluster costs, whose cost it is, and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from tenantry.control.advisor import attribute, what_if
+from tenantry.control.consult import consult, imagine, offer_and_capacity
+from tenantry.control.monitor import Monitor
+from tenantry.control.prices import prices
+from tenantry.control.usage import usage_of
+from tenantry.errors import InvalidArgument
+from tenantry.model.advice import Card, Imagined, Question
+from tenantry.model.cost import CostReport, PriceBook, Usage
+from tenantry.model.topology import DEFAULT_INDEX
+from tenantry.ports import Catalog
+
+CATALOG_PAGE = 1_000
+
+
+class AdviceAdmin:
+    """Everything here only reads.
+
+    Args:
+        tables: prices that are laid over those of the package.
+        overhead: what this cluster has besides shards, by names in the price book.
+    """
+
+    def __init__(
+        self, monitor: Monitor, catalog: Catalog, tables: Mapping[str, Any] | None, overhead: tuple[str, ...]
+    ) -> None:
+        self._monitor = monitor
+        self._catalog = catalog
+        self._tables = tables
+        self._overhead = overhead
+
+    def prices(self, over: Mapping[str, Any] | None = None) -> PriceBook:
+        """The price book, with tables laid over it. Raises InvalidArgument."""
+        return prices(self._tables, over)
+
+    async def usage(self, index: str = DEFAULT_INDEX) -> Usage:
+        """An index as the advisor sees it, measured now. Raises NotFound."""
+        logical = await self._catalog.indexes.get(index)
+        view = await self._monitor.view(index)
+        return usage_of(logical, view, await self._created(index))
+
+    async def advise(
+        self, index: str = DEFAULT_INDEX, *, prices: Mapping[str, Any] | None = None, **question: Any
+    ) -> Card:
+        """Measure an index and advise: shard or not, how, how many shards, at what cost, and why.
+
+        Args:
+            prices: tables laid over the price book.
+            question: fields of `Question`; None is the default.
+
+        Raises:
+            NotFound: no such index. InvalidArgument: of a field.
+        """
+        asked, book = _question(question), self.prices(prices)
+        return await asyncio.to_thread(consult, await self.usage(index), asked, book, self._overhead)
+
+    async def imagine(self, imagined: Imagined, *, prices: Mapping[str, Any] | None = None, **question: Any) -> Card:
+        """As `advise`, of a cluster that does not exist. Raises InvalidArgument."""
+        return await asyncio.to_thread(imagine, imagined, _question(question), self.prices(prices))
+
+    async def cost(
+        self,
+        index: str = DEFAULT_INDEX,
+        *,
+        offer: str | None = None,
+        overhead: list[str] | None = None,
+        budget: float | None = None,
+        shards: list[int] | None = None,
+        prices: Mapping[str, Any] | None = None,
+    ) -> CostReport:
+        """A month's bill of an index and each tenant's part of it; docs/explanation/cost.md says how it is split.
+
+        Args:
+            offer: what all shards are rented as; None: each by its backend.
+            overhead: what there is besides shards; None: what this cluster has.
+            shards: other numbers of shards to try out.
+
+        Raises:
+            NotFound: no such index. InvalidArgument: of a field. Refused: something has no published price.
+        """
+        book = self.prices(prices)
+        usage = await self.usage(index)
+        besides = self._overhead if overhead is None else tuple(overhead)
+        report = await asyncio.to_thread(attribute, usage, book, offer=offer, overhead=besides, budget=budget)
+        if not shards:
+            return report
+        name, _ = offer_and_capacity(usage, book, offer)
+        tried = await asyncio.to_thread(what_if, usage.tenants, usage.dimension, shards, book, name, overhead=besides)
+        return msgspec.structs.replace(report, what_if=tried)
+
+    async def _created(self, index: str) -> list[float]:
+        found: list[float] = []
+        after: str | None = None
+        while page := await self._catalog.tenants.list(index, after, CATALOG_PAGE):
+            found += [tenant.created_at for tenant in page]
+            after = page[-1].name
+        return found
+
+
+def _question(given: Mapping[str, Any]) -> Question:
+    for name in given:
+        if name not in Question.__struct_fields__:
+            raise InvalidArgument(name, given[name], "one of " + ", ".join(Question.__struct_fields__))
+    return Question(**{name: value for name, value in given.items() if value is not None})

@@ -1,0 +1,75 @@
+"""The native API's cost, advice and adoption."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import msgspec
+
+from tenantry.gateway.native import wire_advice as wire
+from tenantry.gateway.table import Call, Endpoint
+from tenantry.model.adoption import Adoption
+from tenantry.model.advice import Card, Imagined
+from tenantry.model.cost import CostReport
+
+_INDEX = "/v1/indexes/{index}"
+
+
+async def advise(call: Call, asked: wire.Advise) -> Card:
+    """The decision card of an index, measured now."""
+    given = msgspec.structs.asdict(asked)
+    return await call.cluster.advice.advise(call.index, **given)
+
+
+async def imagine(call: Call, asked: wire.Imagine) -> Card:
+    """The decision card of a cluster that does not exist."""
+    given = msgspec.structs.asdict(asked)
+    imagined = Imagined(**{name: given.pop(name) for name in Imagined.__struct_fields__})
+    return await call.cluster.advice.imagine(imagined, **given)
+
+
+async def cost(call: Call, asked: wire.Cost) -> CostReport:
+    """A month's bill of an index, and whose cost it is."""
+    return await call.cluster.advice.cost(call.index, **msgspec.structs.asdict(asked))
+
+
+async def adopt(call: Call, asked: wire.Adopt) -> Adoption:
+    """Make an existing index a shard, and its namespaces tenants."""
+    given = msgspec.structs.asdict(asked)
+    return await call.cluster.adoption.adopt(given.pop("backend"), index=call.index, **given)
+
+
+def routes(admin: Callable[..., Endpoint]) -> list[Endpoint]:
+    """Operations of cost, advice and adoption; ``admin`` makes an endpoint for admins."""
+    post = partial(admin, method="POST", patient=True)
+    return [
+        post(
+            path="/v1/advice",
+            handle=imagine,
+            request=wire.Imagine,
+            response=Card,
+            summary="Advise on a cluster that does not exist yet",
+        ),
+        post(
+            path=_INDEX + "/advice",
+            handle=advise,
+            request=wire.Advise,
+            response=Card,
+            summary="Advise on an index: shard or not, how, at what cost",
+        ),
+        post(
+            path=_INDEX + "/cost",
+            handle=cost,
+            request=wire.Cost,
+            response=CostReport,
+            summary="Make up a month's bill, and split it over the tenants",
+        ),
+        post(
+            path=_INDEX + "/adopt",
+            handle=adopt,
+            request=wire.Adopt,
+            response=Adoption,
+            summary="Make an existing index a shard, and its namespaces tenants",
+        ),
+    ]

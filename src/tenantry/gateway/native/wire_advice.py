@@ -1,0 +1,62 @@
+"""Requests of the native API about cost, advice and adoption; the answers are values of the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tenantry.gateway.native.wire import Body
+
+
+class Advise(Body):
+    """What is asked about a measured index; what is left out is as measured, or the default. ``prices`` are tables laid
+    over the price book."""
+
+    offer: str | None = None
+    overhead: list[str] | None = None
+    growth: float | None = None
+    months: int = 12
+    budget: float | None = None
+    revenue: float | None = None
+    isolated: bool = False
+    unpredictable: bool = False
+    qps: float | None = None
+    cross_tenant: float | None = None
+    p95_ms: float | None = None
+    shards: list[int] = msgspec.field(default_factory=list)
+    policy: str = "least-loaded"
+    prices: dict[str, Any] | None = None
+
+
+class Imagine(Advise, kw_only=True):
+    """A cluster that does not exist yet, and what is asked about it."""
+
+    tenants: int
+    vectors: int
+    dimension: int = 1_536
+    writes: float = 0.0
+    top_share: float | None = None
+    large: int = 0
+    large_vectors: int = 0
+    sigma: float | None = None
+    seed: int = 0
+
+
+class Cost(Body):
+    """How a bill is to be made up."""
+
+    offer: str | None = None
+    overhead: list[str] | None = None
+    budget: float | None = None
+    shards: list[int] = msgspec.field(default_factory=list)
+    prices: dict[str, Any] | None = None
+
+
+class Adopt(Body):
+    """Which existing index is to become a shard."""
+
+    backend: str
+    shard: str = "adopted"
+    options: dict[str, str] = msgspec.field(default_factory=dict)
+    dry_run: bool = False
