@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "sdk"))
 sys.path.insert(0, str(Path(__file__).parent))
 from checked import Checked
 from gateway_process import ADMIN_KEY, GatewayProcess, running_gateway
+from walk_backups import walk_backups
 
 DIMENSION = 256  # that of the local embedding model
 ODD_NAME = "a/b c?d&ü%2F"
