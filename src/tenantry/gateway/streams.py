@@ -10,6 +10,7 @@ import msgspec
 from starlette.types import Receive, Send
 
 from tenantry.errors import Unavailable
+from tenantry.gateway.leaving import gone
 
 #: Streams at once; each holds a connection.
 MOST = 64
@@ -49,7 +50,7 @@ class Streams:
         head = [(b"content-type", MEDIA_TYPE), (b"cache-control", b"no-store"), *headers]
         await send({"type": "http.response.start", "status": 200, "headers": head})
         sending = asyncio.create_task(_send_all(events, send))
-        leaving = asyncio.create_task(_gone(receive))
+        leaving = asyncio.create_task(gone(receive))
         self._open.add(sending)
         try:
             await asyncio.wait([sending, leaving], return_when=asyncio.FIRST_COMPLETED)
@@ -79,8 +80,3 @@ async def _send_all(events: AsyncIterator[bytes], send: Send) -> None:
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
         await events.aclose()  # type: ignore[attr-defined]
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        continue

@@ -126,6 +126,7 @@ class Endpoint:
         body_limit: name of the `Limits` field that bounds the body.
         patient: may take long (whole index, many documents), so a wider time limit applies.
         unlimited: answered even when the gateway is at its concurrency limit.
+        abandonable: when the client goes away, so does the work: the handler is cancelled.
         streams: the answer is a `Stream`; ``response`` is what each event holds.
     """
 
@@ -143,4 +144,5 @@ class Endpoint:
     patient: bool = False
     unlimited: bool = False
     streams: bool = False
+    abandonable: bool = False
     documented: bool = True

@@ -4,7 +4,7 @@ A call that raises has changed nothing that was acknowledged; every call may be 
 Errors are those of `tenantry.errors` and no others.
 """
 
-from tenantry.ports.backend import Features, Index, NativeCopy, VectorBackend, Warming
+from tenantry.ports.backend import Features, Index, ManyNamespaces, NativeCopy, VectorBackend, Warming
 from tenantry.ports.catalog import (
     BarrierCatalog,
     Catalog,
@@ -44,6 +44,7 @@ __all__ = [
     "IndexCatalog",
     "KeyCatalog",
     "LeaseCatalog",
+    "ManyNamespaces",
     "MoveCatalog",
     "NativeCopy",
     "PlacementPolicy",

@@ -121,6 +121,18 @@ class Telemetry(Protocol):
     def lookup(self, source: str) -> None:
         """One route look-up; found in the ``cache``, among the ``shared`` routes or in the ``catalog``."""
 
+    def searched(self, index: str, outcome: str, seconds: float) -> None:
+        """One finished cross-tenant search: ``complete``, ``partial``, ``cached``, ``failed`` or ``abandoned``."""
+
+    def shard_missing(self, index: str, shard: str, why: str) -> None:
+        """A search went without a shard that was ``late``, ``failed``, or left out (``open``)."""
+
+    def hedged(self, index: str, shard: str, won: bool) -> None:
+        """A request to a shard was sent a second time; whether the second answer came first."""
+
+    def breaker(self, index: str, shard: str, state: str) -> None:
+        """A shard's breaker is now ``closed``, ``half-open`` or ``open``."""
+
 
 class Faults(Protocol):
     """Named points at which a test may stop, delay or kill what runs there. In production they do nothing."""

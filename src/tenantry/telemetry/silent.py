@@ -11,3 +11,15 @@ class SilentTelemetry:
 
     def lookup(self, source: str) -> None:
         """Nothing."""
+
+    def searched(self, index: str, outcome: str, seconds: float) -> None:
+        """Nothing."""
+
+    def shard_missing(self, index: str, shard: str, why: str) -> None:
+        """Nothing."""
+
+    def hedged(self, index: str, shard: str, won: bool) -> None:
+        """Nothing."""
+
+    def breaker(self, index: str, shard: str, state: str) -> None:
+        """Nothing."""

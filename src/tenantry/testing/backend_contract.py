@@ -50,10 +50,11 @@ from tenantry.testing.backend_expected import (
     scan_all,
     vectors_of,
 )
+from tenantry.testing.backend_many import ManyContract
 from tenantry.testing.backend_samples import FILTERS, METADATA, UNUSUAL_IDS
 
 
-class BackendContract(CopyContract):
+class BackendContract(CopyContract, ManyContract):
     """Subclass it and give it a ``backend`` fixture; see the module's docstring."""
 
     @pytest.fixture

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from tenantry.gateway.errors import native_body
-from tenantry.gateway.native import admin, data, moves, wire, wire_moves
+from tenantry.gateway.native import admin, data, moves, searching, wire, wire_moves
 from tenantry.gateway.table import Access, Endpoint, Face
 from tenantry.model.plan import Plan
 
@@ -159,9 +159,10 @@ def _indexes() -> list[Endpoint]:
         _admin(
             method="POST",
             path=_INDEX + "/search",
-            handle=data.search_all,
+            handle=searching.search_all,
             request=wire.SearchAll,
             response=wire.SearchedAll,
+            abandonable=True,
             summary="Search over many tenants",
         ),
         _admin(

@@ -353,7 +353,9 @@ class TextHits(msgspec.Struct):
 
 
 class SearchAll(Body):
-    """A cross-tenant search: exactly one of ``text`` and ``vector``."""
+    """A cross-tenant search: exactly one of ``text`` and ``vector``. ``per_tenant``: at most so many hits of each;
+    ``exactness``: under 1 the hits are the nearest with that probability; ``cursor``: of the page before, the rest
+    being as it was; ``by_model``: tenants of different embedding models too, each model for itself."""
 
     text: str | None = None
     vector: list[float] | None = None
@@ -361,6 +363,11 @@ class SearchAll(Body):
     top_k: int = 10
     filter: dict[str, Any] | None = None
     deadline_s: float | None = None
+    per_tenant: int | None = None
+    exactness: float = 1.0
+    cursor: str | None = None
+    by_model: bool = False
+    include_metadata: bool = True
 
 
 class AnyHit(msgspec.Struct):
@@ -375,8 +382,28 @@ class AnyHit(msgspec.Struct):
     metadata: dict[str, Any] | UnsetType = UNSET
 
 
+class ShardAnswer(msgspec.Struct):
+    """How a shard fared in a search: ``ok``, ``late``, ``failed``, or ``open`` (left out, as it kept failing)."""
+
+    shard: str
+    outcome: str
+    tenants: int
+    calls: int
+    hedges: int
+    took_ms: float
+
+
+class ModelHits(msgspec.Struct):
+    """The hits among the tenants of one embedding model; empty name: vectors of unknown origin."""
+
+    model: str
+    hits: list[AnyHit]
+
+
 class SearchedAll(msgspec.Struct):
-    """Best hits over all tenants that were asked. ``partial``: a shard is missing, and named with the reason."""
+    """Best hits over all tenants that were asked. ``partial``: a shard is missing, and named with the reason.
+    ``exact``: nothing nearer is left out on the shards that answered. ``cursor``: for the next page, null on the last.
+    ``groups``: in place of ``hits``, when asked by model. ``cached``: this was answered to the same key moments ago."""
 
     hits: list[AnyHit]
     partial: bool
@@ -384,6 +411,11 @@ class SearchedAll(msgspec.Struct):
     shards_asked: int
     tenants_asked: int
     took_ms: float
+    exact: bool
+    cursor: str | None
+    shards: list[ShardAnswer]
+    groups: list[ModelHits]
+    cached: bool
 
 
 class VerifyRouting(Body):
