@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsS
 from tenantry.control.health.values import Thresholds
 from tenantry.control.mover.context import MovingLimits
 from tenantry.model.limits import Limits
+from tenantry.router.scatter import SearchLimits
 
 CATALOG_FILE = "catalog.db"
 #: Names a folder of files, such as those that Docker and Kubernetes mount for secrets.
@@ -52,6 +53,23 @@ class Settings(BaseSettings):
     log_level: str = Field(default="info", description="debug, info, warning or error.")
     request_timeout_s: float = Field(default=30.0, gt=0, description="Longest time of one call to a shard, seconds.")
     search_deadline_s: float = Field(default=3.0, gt=0, description="Longest time of a cross-tenant search, seconds.")
+    search_per_shard: int = Field(
+        default=SearchLimits().per_shard, ge=1, description="Requests to one shard at once, of cross-tenant searches."
+    )
+    search_hedge_share: float = Field(
+        default=SearchLimits().hedge_share,
+        ge=0,
+        le=1,
+        description="Second requests to slow shards for each first one, at most, in cross-tenant searches; 0 for none.",
+    )
+    search_cache_s: float = Field(
+        default=SearchLimits().cache_s,
+        ge=0,
+        description="How long the answer of a cross-tenant search may be given again, seconds; 0 for never.",
+    )
+    search_cache_mb: int = Field(
+        default=SearchLimits().cache_bytes // 2**20, ge=1, description="Memory for such answers, MiB."
+    )
     max_concurrent_requests: int = Field(default=512, ge=1, description="Requests served at once; more get 503.")
     shutdown_grace_s: float = Field(default=15.0, ge=0, description="Time for requests in flight at shutdown, seconds.")
     route_cache_size: int = Field(default=1_000_000, ge=1, description="Routes kept in the process.")
@@ -229,6 +247,16 @@ class Settings(BaseSettings):
             call_s=self.move_call_timeout_s,
             request_s=self.request_timeout_s,
             log_bytes=self.move_log_mb * 2**20,
+        )
+
+    def searching(self) -> SearchLimits:
+        """The bounds of cross-tenant searches among the settings."""
+        return SearchLimits(
+            deadline_s=self.search_deadline_s,
+            per_shard=self.search_per_shard,
+            hedge_share=self.search_hedge_share,
+            cache_s=self.search_cache_s,
+            cache_bytes=self.search_cache_mb * 2**20,
         )
 
     def limits(self) -> Limits:

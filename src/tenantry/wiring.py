@@ -353,6 +353,7 @@ async def _open(settings: Settings, telemetry: Telemetry | None, *, restoring: b
             limits=settings.limits(),
             request_timeout_s=settings.request_timeout_s,
             search_deadline_s=settings.search_deadline_s,
+            searching=settings.searching(),
             close=close,
             announce=wiring.announce,
             exclusive=wiring.exclusive,

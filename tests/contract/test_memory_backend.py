@@ -25,3 +25,9 @@ class TestDotProduct(MemoryContract):
 
 class TestEuclidean(MemoryContract):
     metric = Metric.EUCLIDEAN
+
+
+class TestManyTogether(BackendContract):
+    @pytest.fixture
+    async def backend(self) -> MemoryBackend:
+        return MemoryBackend(Metric.COSINE, many=True)

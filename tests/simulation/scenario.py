@@ -100,6 +100,9 @@ class Course:
         #: Of the dead; kept, or their tasks would be collected in the middle.
         self.graves: list[Cluster] = []
         self.problems: list[str] = []
+        #: Chance of its own, so that courses stay as they are otherwise.
+        self.searching = random.Random(f"searching/{settings.seed}")
+        self.searches = 0
         self.points: set[str] = set()
         self.directed: Directed | None = None
         self.version = 0
@@ -175,7 +178,7 @@ class Course:
         return self.stores.setdefault((index.name, shard.name), self.make_store(index, shard))
 
     def make_store(self, index, shard):
-        return MemoryBackend(index.metric)
+        return MemoryBackend(index.metric, many=self.settings.seed % 2 == 0)
 
     async def somebody(self) -> tuple[Process, Cluster]:
         while not self.processes:
@@ -242,6 +245,9 @@ class Course:
         begun = self.loop.time()
         if self.chance.random() < 0.7:
             act = lambda cluster: cluster.tenant(tenant).fetch(ids)  # noqa: E731
+        elif self.searching.random() < 0.5:
+            await self.search(ids)
+            return
         else:
             act = lambda cluster: cluster.tenant(tenant).query([1.0, 0.5], top_k=100)  # noqa: E731
         try:
@@ -251,6 +257,23 @@ class Course:
         if isinstance(found, list):
             found = {hit.id: hit for hit in found}
         self.see(tenant, ids, found, begun, by)
+
+    async def search(self, ids) -> None:
+        """A search over both tenants is a read of each, all of it or nothing."""
+        begun = self.loop.time()
+        tenants = TENANTS if self.searching.random() < 0.5 else None
+        try:
+            by, found = await self.ask(lambda cluster: cluster.search_all([1.0, 0.5], tenants=tenants, top_k=100))
+        except (KilledError, TenantryError):
+            return
+        if found.partial:
+            return  # the shard that is named may hold either of them
+        names = [(one.tenant, one.hit.id) for one in found.hits]
+        if len(set(names)) < len(names) or found.tenants_asked != len(TENANTS):
+            self.problems.append(f"{self.loop.time():.3f} {by} found twice, or not both tenants: {names}")
+        self.searches += 1
+        for tenant in TENANTS:
+            self.see(tenant, ids, {one.hit.id: one.hit for one in found.hits if one.tenant == tenant}, begun, by)
 
     def see(self, tenant: str, ids, found, begun: float, by: str) -> None:
         now = self.loop.time()

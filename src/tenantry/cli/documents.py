@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,6 +45,7 @@ def register(root: typer.Typer) -> None:
         examples=[
             "tenantry search-all 'data retention policy'",
             "tenantry search-all refunds --tenant acme --tenant globex --deadline 1.5",
+            "tenantry search-all refunds --per-tenant 3 --top-k 30",
         ],
         panel=PANEL,
     )(search_all)
@@ -146,6 +148,7 @@ async def search(
 async def search_all(
     session: Session,
     text: Annotated[str | None, typer.Argument(metavar="TEXT", help="What to look for, in words.")] = None,
+    *,
     tenant: Annotated[
         list[str] | None, typer.Option("--tenant", metavar="NAME", help="Only in this tenant; repeatable.")
     ] = None,
@@ -160,6 +163,21 @@ async def search_all(
     deadline: Annotated[
         float | None, typer.Option("--deadline", metavar="SECONDS", help="Go without shards that take longer.")
     ] = None,
+    per_tenant: Annotated[
+        int | None, typer.Option("--per-tenant", metavar="N", help="At most N hits of each tenant.")
+    ] = None,
+    exactness: Annotated[
+        float | None,
+        typer.Option(
+            "--exactness", metavar="P", help="Be content with the nearest at this probability, such as 0.999."
+        ),
+    ] = None,
+    cursor: Annotated[
+        str | None, typer.Option("--cursor", metavar="CURSOR", help="Go on where the page before ended.")
+    ] = None,
+    by_model: Annotated[
+        bool, typer.Option("--by-model", help="Tenants of different embedding models too, each model for itself.")
+    ] = False,
 ) -> None:
     """Search over many tenants at once, all of them unless some are named."""
     wanted = given.vector(vector, vector_file)
@@ -168,10 +186,13 @@ async def search_all(
     from tenantry.cli.output import many
 
     body: dict[str, Any] = {"top_k": top_k, "tenants": tenant, "deadline_s": deadline, "text": text, "vector": wanted}
+    body |= {"per_tenant": per_tenant, "exactness": exactness, "cursor": cursor, "by_model": by_model or None}
     body["filter"] = given.json_object(filter, "--filter")
     body = {name: value for name, value in body.items() if value is not None}
     found = await session.api.post(*session.path("search"), body=body)
-    session.out.show(found, text_hits(found["hits"]) if wanted is None else hit_table(found["hits"]))
+    session.out.show(found, _found(found, text_hits if wanted is None else hit_table))
+    if not session.out.as_json and found.get("cursor"):
+        session.out.say(f"more with --cursor {found['cursor']}")
     if found["partial"]:
         missing = "; ".join(f"{shard}: {reason}" for shard, reason in found["missing_shards"].items())
         session.out.warn(f"incomplete, some shards gave no answer: {missing}")
@@ -200,8 +221,24 @@ def text_hits(hits: list[dict[str, Any]]) -> RenderableType:
     return Group(*shown)
 
 
+def _found(found: dict[str, Any], shown: Callable[[list[dict[str, Any]]], RenderableType]) -> RenderableType:
+    """All hits, or those of each model under its name."""
+    if not found.get("groups"):
+        return shown(found["hits"])
+    from rich.console import Group
+    from rich.text import Text
+
+    from tenantry.cli.output import plain
+
+    parts: list[RenderableType] = []
+    for one in found["groups"]:
+        parts += [Text(plain(one["model"] or "no embedder"), style="bold"), shown(one["hits"])]
+    return Group(*parts)
+
+
 def _say_time(session: Session, found: dict[str, Any], more: str = "") -> None:
     from tenantry.cli.output import many
 
     if not session.out.as_json:
-        session.out.say(f"{many(len(found['hits']), 'hit')} in {found['took_ms']:.1f} ms{more}")
+        hits = len(found["hits"]) + sum(len(one["hits"]) for one in found.get("groups", ()))
+        session.out.say(f"{many(hits, 'hit')} in {found['took_ms']:.1f} ms{more}")

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
+
 from tenantry.backup.jobs import Jobs
 from tenantry.backup.schedule import Scheduler
 from tenantry.backup.service import BackupService
@@ -62,7 +64,7 @@ from tenantry.router.member import Member
 from tenantry.router.news import News
 from tenantry.router.resolve import Resolver
 from tenantry.router.router import Router
-from tenantry.router.scatter import ScatterResult
+from tenantry.router.scatter import Options, ScatterResult, SearchLimits
 from tenantry.router.shards import ShardPool
 from tenantry.router.shared import Shared
 from tenantry.router.verify import RoutingReport, RoutingVerifier
@@ -86,6 +88,7 @@ class Parts:
         token: that many random bytes as hexadecimal.
         request_timeout_s: longest time of one backend call.
         search_deadline_s: longest time of a cross-tenant search, unless the caller says less.
+        searching: the other bounds of such searches.
         close: closes what `wiring` opened, last.
         announce: takes what only one process may use (the embedded data folder) and notes where it is served.
         exclusive: takes it without a note; raises Locked.
@@ -126,6 +129,7 @@ class Parts:
     sole: bool = True
     lease_s: float = 5.0
     moving: MovingLimits = field(default_factory=MovingLimits)
+    searching: SearchLimits = field(default_factory=SearchLimits)
     faults: Faults = field(default_factory=NoFaults)
     feeds: Sequence[EventFeed] = ()
     shared: SharedRoutes | None = None
@@ -204,7 +208,15 @@ class Cluster:
             logged=LoggedWriter(catalog, news, clock),
             request_timeout_s=parts.request_timeout_s,
         )
-        self.scatter = RecordedScatter(catalog, self.router, clock, measured, parts.search_deadline_s)
+        self.scatter = RecordedScatter(
+            catalog,
+            self.router,
+            clock,
+            measured,
+            parts.token,
+            lambda name: parts.embedder(name).model,
+            msgspec.structs.replace(parts.searching, deadline_s=parts.search_deadline_s),
+        )
         self.documents = DocumentStore(catalog, self.router, self.scatter, parts.embedder)
         self.keys = KeyAdmin(catalog, clock, parts.token, parts.key_pepper, limits)
         self.keys.tell = self._bulletin.tell
@@ -266,10 +278,16 @@ class Cluster:
         include_values: bool = False,
         include_metadata: bool = True,
         deadline_s: float | None = None,
+        per_tenant: int | None = None,
+        exactness: float = 1.0,
+        cursor: str | None = None,
+        by_model: bool = False,
     ) -> ScatterResult:
-        """Search over chosen tenants, or all of an index; see `Scatter.search`."""
+        """Search over chosen tenants, or all of an index; see `Scatter.search` and `Options`. The next page of the same
+        question is at the ``cursor`` of the answer."""
         query = Query(vector, top_k, parse_filter(filter), include_values, include_metadata)
-        return await self.scatter.search(index, query, tenants, deadline_s)
+        options = Options(per_tenant, exactness, cursor, by_model)
+        return await self.scatter.search(index, query, tenants, deadline_s, options)
 
     @recorded("routing.verify", index="index")
     async def verify_routing(self, index: str = DEFAULT_INDEX, *, heal: bool = True) -> RoutingReport:
@@ -315,6 +333,7 @@ class Cluster:
         await self.backups.aclose()
         await self._runs.aclose()
         await self._moving.aclose()
+        await self.scatter.aclose()
         await self._member.aclose()
         await self._bulletin.aclose()
         await self._shared.aclose()

@@ -13,7 +13,7 @@ that is deleted and made again starts afresh.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 
@@ -92,6 +92,38 @@ class Models:
             await self._catalog.settings.put_if_absent(_own_setting(await self._router.pool.index(index)), True)
         stored = await self._catalog.settings.put_if_absent(binding.setting, binding.embedder.model)
         _check_model(stored, binding.embedder.model, f"index {index!r}")
+
+    async def groups(
+        self, index: str, tenants: Sequence[str] | None
+    ) -> dict[str, tuple[Embedder, Sequence[str] | None]]:
+        """The embedder of each model among these tenants (None: all active ones) by the model's name, with the tenants
+        that have it. Tenants without an embedder have no texts and are left out. Raises as `of`."""
+        logical = await self._router.pool.index(index)
+        if tenants is None and not await self._catalog.settings.get(_own_setting(logical)):
+            embedder = (await self._bind(logical, None)).embedder
+            return {embedder.model: (embedder, None)}
+        named = tenants if tenants is not None else [name async for name in self._active(logical)]
+        found: dict[str, tuple[Embedder, list[str]]] = {}
+        for tenant in dict.fromkeys(named):
+            await self._router.resolver.route(index, tenant)
+            binding = await self.of(index, tenant)
+            found.setdefault(binding.embedder.model, (binding.embedder, []))[1].append(tenant)
+        if not found:
+            embedder = (await self._bind(logical, None)).embedder
+            return {embedder.model: (embedder, [])}
+        return {model: found[model] for model in sorted(found)}
+
+    async def _active(self, logical: LogicalIndex) -> AsyncIterator[str]:
+        """Active tenants that have an embedder."""
+        after: str | None = None
+        while True:
+            page = await self._catalog.tenants.list(logical.name, after, CATALOG_PAGE)
+            for tenant in page:
+                if tenant.state is TenantState.ACTIVE and (tenant.spec.embedder or logical.embedder):
+                    yield tenant.name
+            if len(page) < CATALOG_PAGE:
+                return
+            after = page[-1].name
 
     async def of_many(self, index: str, tenants: Sequence[str] | None) -> Embedder:
         """The one embedder of these tenants (None: of all active ones).

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from tenantry.router.scatter import ShardTiming
+
 
 class Document(msgspec.Struct, frozen=True):
     """A text with a name of its own within its tenant. ``metadata`` is flat, as a record's."""
@@ -37,7 +39,7 @@ class TextHit(msgspec.Struct, frozen=True):
 
 
 class TextScatterResult(msgspec.Struct, frozen=True):
-    """As `ScatterResult`, with texts."""
+    """As `ScatterResult`, with texts; ``groups`` has the hits of each model by its name."""
 
     hits: list[TextHit]
     partial: bool
@@ -45,3 +47,8 @@ class TextScatterResult(msgspec.Struct, frozen=True):
     shards_asked: int
     tenants_asked: int
     took_ms: float
+    exact: bool = True
+    cursor: str | None = None
+    shards: tuple[ShardTiming, ...] = ()
+    groups: tuple[tuple[str, list[TextHit]], ...] = ()
+    cached: bool = False

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from tenantry.documents.adding import Adding, Progress, check_all, delete_chunks, list_chunks
 from tenantry.documents.check import (
     DOCUMENT_FIELD,
@@ -19,16 +21,18 @@ from tenantry.documents.ids import document_key
 from tenantry.documents.models import Models
 from tenantry.documents.shapes import AddReport, Document, TextHit, TextScatterResult
 from tenantry.documents.turns import Turns
-from tenantry.errors import DeadlineExceeded, NotFound
+from tenantry.errors import DeadlineExceeded, InvalidArgument, NotFound
 from tenantry.model.filters import And, Compare, Filter, Op
 from tenantry.model.limits import check_count, check_ids, check_tenant_name
 from tenantry.model.records import Hit, Query, Vector
 from tenantry.ports import Catalog, Embedder
 from tenantry.router.router import Router
-from tenantry.router.scatter import Scatter
+from tenantry.router.scatter import Options, Scatter, ScatterResult
 
 __all__ = ["AddReport", "Document", "DocumentStore", "TextHit", "TextScatterResult"]
 
+#: A search whose time is nearly over gets that much all the same, seconds.
+LEAST_S = 0.001
 _IS_CHUNK = And((Compare(TEXT_FIELD, Op.EXISTS, True), Compare(DOCUMENT_FIELD, Op.EXISTS, True)))
 
 
@@ -95,34 +99,71 @@ class DocumentStore:
         filter: Filter | None = None,
         tenants: Sequence[str] | None = None,
         deadline_s: float | None = None,
+        options: Options = Options(),
     ) -> TextScatterResult:
         """As `search`, over chosen tenants or all active ones; see `Scatter.search`.
 
-        The deadline covers the embedding of the text too. Raises Refused when the tenants have different models.
+        The deadline covers the embedding of the text too. Raises Refused when the tenants have different models, unless
+        ``options.by_model``: then the text is embedded with each, and each has hits of its own.
         """
         check_query_text(text)
         check_count(top_k, "top_k", 1, self._router.limits.top_k)
         loop = asyncio.get_running_loop()
         started = loop.time()
-        embedder = await self._models.of_many(index, tenants)
+        if options.by_model:
+            chosen = await self._models.groups(index, tenants)
+        else:
+            chosen = {"": (await self._models.of_many(index, tenants), tenants)}
+        until = None if deadline_s is None else started + deadline_s
+        plain = msgspec.structs.replace(options, by_model=False, bound=repr((text, filter)))
+        if options.by_model and options.cursor is not None:
+            raise InvalidArgument("cursor", options.cursor, "no cursor with by_model: its groups have no common order")
+        passes = await asyncio.gather(
+            *(
+                self._search_all(index, embedder, text, (top_k, filter), of, (until, deadline_s), plain)
+                for embedder, of in chosen.values()
+            )
+        )
+        took_ms = (loop.time() - started) * 1_000
+        if not options.by_model:
+            return _text_result(passes[0], took_ms)
+        missing = {shard: reason for one in passes for shard, reason in one.missing_shards.items()}
+        return TextScatterResult(
+            hits=[],
+            partial=bool(missing),
+            missing_shards=missing,
+            shards_asked=len({timing.shard for one in passes for timing in one.shards}),
+            tenants_asked=sum(one.tenants_asked for one in passes),
+            took_ms=took_ms,
+            exact=all(one.exact for one in passes),
+            shards=tuple(timing for one in passes for timing in one.shards),
+            groups=tuple((model, _texts(one)) for model, one in zip(chosen, passes, strict=True)),
+            cached=all(one.cached for one in passes),
+        )
+
+    async def _search_all(
+        self,
+        index: str,
+        embedder: Embedder,
+        text: str,
+        what: tuple[int, Filter | None],
+        tenants: Sequence[str] | None,
+        limit: tuple[float | None, float | None],
+        options: Options,
+    ) -> ScatterResult:
+        """Over tenants of one model. Pages after the first look at chunks only, so that their depth counts the same."""
+        (top_k, filter), (until, deadline_s) = what, limit
         try:
-            async with asyncio.timeout(deadline_s):
+            async with asyncio.timeout_at(until):
                 vector = await _embed_one(embedder, text)
         except TimeoutError as late:
             raise DeadlineExceeded(f"embedding the text took over {deadline_s:g} s") from late
-        left_s = None if deadline_s is None else max(0.0, deadline_s - (loop.time() - started))
-        found = await self._scatter.search(index, _query(vector, top_k, filter), tenants, left_s)
-        if not all(is_chunk(one.hit) for one in found.hits):
-            left_s = None if deadline_s is None else max(0.0, deadline_s - (loop.time() - started))
-            found = await self._scatter.search(index, _query(vector, top_k, _chunks_only(filter)), tenants, left_s)
-        return TextScatterResult(
-            hits=[_text_hit(one.hit, one.tenant) for one in found.hits if is_chunk(one.hit)],
-            partial=found.partial,
-            missing_shards=found.missing_shards,
-            shards_asked=found.shards_asked,
-            tenants_asked=found.tenants_asked,
-            took_ms=(loop.time() - started) * 1_000,
-        )
+        if options.cursor is None:
+            found = await self._scatter.search(index, _query(vector, top_k, filter), tenants, _left(until), options)
+            if all(is_chunk(one.hit) for one in found.hits):
+                return found
+        query = _query(vector, top_k, _chunks_only(filter))
+        return await self._scatter.search(index, query, tenants, _left(until), options)
 
     async def delete(self, index: str, tenant: str, ids: Sequence[str]) -> None:
         """Delete documents with all of their chunks; ids that name none are passed over. Up to 1,000 at once."""
@@ -160,6 +201,30 @@ class DocumentStore:
 async def _embed_one(embedder: Embedder, text: str) -> Vector:
     [vector] = await embedder.embed([text])
     return vector
+
+
+def _left(until: float | None) -> float | None:
+    """Seconds until then, a little at least."""
+    return None if until is None else max(LEAST_S, until - asyncio.get_running_loop().time())
+
+
+def _texts(found: ScatterResult) -> list[TextHit]:
+    return [_text_hit(one.hit, one.tenant) for one in found.hits if is_chunk(one.hit)]
+
+
+def _text_result(found: ScatterResult, took_ms: float) -> TextScatterResult:
+    return TextScatterResult(
+        hits=_texts(found),
+        partial=found.partial,
+        missing_shards=found.missing_shards,
+        shards_asked=found.shards_asked,
+        tenants_asked=found.tenants_asked,
+        took_ms=took_ms,
+        exact=found.exact,
+        cursor=found.cursor,
+        shards=found.shards,
+        cached=found.cached,
+    )
 
 
 def _query(vector: Vector, top_k: int, filter: Filter | None) -> Query:

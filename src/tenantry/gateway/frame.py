@@ -27,6 +27,7 @@ from tenantry.gateway.body import (
     read_body,
 )
 from tenantry.gateway.errors import BodyTooLarge, MethodNotAllowed, respelled, retry_after
+from tenantry.gateway.leaving import while_there
 from tenantry.gateway.recording import Recorder, is_recorded
 from tenantry.gateway.streams import Streams
 from tenantry.gateway.table import Access, Answer, Call, Endpoint, Face, Reach, Stream
@@ -170,10 +171,8 @@ class Runner:
         version = headers.get(b"x-pinecone-api-version", b"").decode("latin-1")
         base_url = frame.public_url or f"{scope['scheme']}://{headers.get(b'host', b'').decode('latin-1')}"
         call = Call(frame.cluster, who, path, request_id, version, base_url, frame.lsn)
-        if self._recorder is None:
-            result = await endpoint.handle(call, given)
-        else:
-            result = await self._recorder.run(call, given)
+        working = endpoint.handle(call, given) if self._recorder is None else self._recorder.run(call, given)
+        result = await (while_there(working, receive) if endpoint.abandonable else working)
         if result is None:
             return b"", endpoint.status, b"", call.headers
         if isinstance(result, Stream):

@@ -10,6 +10,7 @@ import msgspec
 from starlette.types import Receive, Send
 
 from tenantry.errors import RequestError, TenantryError, Unavailable
+from tenantry.gateway.leaving import gone
 
 #: Streams at once; each holds a connection.
 MOST = 64
@@ -57,7 +58,7 @@ class Streams:
         head = [(b"content-type", MEDIA_TYPE), (b"cache-control", b"no-store"), *headers]
         await send({"type": "http.response.start", "status": 200, "headers": head})
         sending = asyncio.create_task(_send_all(events, send))
-        leaving = asyncio.create_task(_gone(receive))
+        leaving = asyncio.create_task(gone(receive))
         ousting = asyncio.create_task(_refused(admit))
         self._open.add(sending)
         try:
@@ -99,8 +100,3 @@ async def _refused(admit: Callable[[], Awaitable[None]]) -> None:
             return
         except TenantryError:
             continue  # whether it was revoked cannot be found out now
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        continue

@@ -162,6 +162,7 @@ class Endpoint:
         body_limit: name of the `Limits` field that bounds the body.
         patient: may take long (whole index, many documents), so a wider time limit applies.
         unlimited: answered even when the gateway is at its concurrency limit.
+        abandonable: when the client goes away, so does the work: the handler is cancelled.
         streams: the answer is a `Stream`; ``response`` is what each event holds.
         action: its name in the audit log, where what changes the cluster or searches across tenants is recorded.
         about: columns of the record to the fields of the request that they come from, beside those of the path.
@@ -181,6 +182,7 @@ class Endpoint:
     patient: bool = False
     unlimited: bool = False
     streams: bool = False
+    abandonable: bool = False
     documented: bool = True
     action: str = ""
     about: Mapping[str, str] = field(default_factory=dict)

@@ -208,6 +208,13 @@ def check_count(given: Any, field: str, least: int, most: int) -> int:
     return given
 
 
+def check_deadline(given: Any) -> float:
+    """A number of seconds over 0."""
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < math.inf:
+        raise InvalidArgument("deadline_s", given, "a number of seconds over 0")
+    return float(given)
+
+
 def _metadata_value(key: Any, value: Any, field: str) -> Any:
     if not isinstance(key, str) or not key or key.startswith("$"):
         raise InvalidArgument(field, key, "field names that are non-empty strings and do not start with '$'")

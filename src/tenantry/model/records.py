@@ -85,6 +85,20 @@ class Hit(msgspec.Struct, frozen=True, eq=False):
     metadata: Metadata | None = None
 
 
+class FoundIn(msgspec.Struct, frozen=True, eq=False):
+    """A hit and the namespace that it is in."""
+
+    namespace: str
+    hit: Hit
+
+
+class Found(msgspec.Struct, frozen=True, eq=False):
+    """The answer of several namespaces together: hits in their order, and the namespaces that are not there."""
+
+    hits: list[FoundIn]
+    missing: tuple[str, ...] = ()
+
+
 class Page(msgspec.Struct, frozen=True, eq=False):
     """One page of a scan, in ascending order of id. ``cursor`` is None on the last page."""
 

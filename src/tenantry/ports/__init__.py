@@ -5,7 +5,16 @@ Errors are those of `tenantry.errors` and no others.
 """
 
 from tenantry.ports.archive import Archive, Stored
-from tenantry.ports.backend import Features, Index, NativeCopy, Snapshot, Snapshotting, VectorBackend, Warming
+from tenantry.ports.backend import (
+    Features,
+    Index,
+    ManyNamespaces,
+    NativeCopy,
+    Snapshot,
+    Snapshotting,
+    VectorBackend,
+    Warming,
+)
 from tenantry.ports.catalog import (
     AuditCatalog,
     BarrierCatalog,
@@ -50,6 +59,7 @@ __all__ = [
     "IndexCatalog",
     "KeyCatalog",
     "LeaseCatalog",
+    "ManyNamespaces",
     "MeasureCatalog",
     "MoveCatalog",
     "NativeCopy",

@@ -11,6 +11,7 @@ import msgspec
 from tenantry.model.blocks import Block
 from tenantry.model.records import (
     CopiedPage,
+    Found,
     Hit,
     IdPage,
     NamespaceStats,
@@ -30,7 +31,8 @@ class Features(msgspec.Struct, frozen=True):
         atomic_update: `Index.update` cannot lose a concurrent write of the same record.
         read_your_writes: a read that starts after a write's acknowledgement sees it.
         exact_counts: `VectorBackend.stats` is exact at any moment.
-        many_namespace_query: one call can search several namespaces.
+        many_namespace_query: one call can search several namespaces, and is quicker than as many calls: the backend is
+            `ManyNamespaces`.
         sparse: sparse values are stored and searched.
         visible_s: longest time after the acknowledgement of a write until every kind of read (fetch, query, scan)
             shows it, seconds; 0 with `read_your_writes`.
@@ -38,6 +40,7 @@ class Features(msgspec.Struct, frozen=True):
             engine's own means: their handles are `NativeCopy`.
         exact_values: vectors come back bit for bit; else within `tenantry.model.records.CLOSE` of their length, as
             engines give them back that keep vectors at length 1.
+        in_process: the engine computes in this process, so asking it a second time while it is busy helps nobody.
         warms: queries are slower until the engine has loaded and indexed what was written: its handles are `Warming`.
         snapshots: a namespace can be read as it is at one moment: its handles are `Snapshotting`.
     """
@@ -53,6 +56,7 @@ class Features(msgspec.Struct, frozen=True):
     warms: bool = False
     exact_values: bool = True
     snapshots: bool = False
+    in_process: bool = False
 
 
 class Index(Protocol):
@@ -125,6 +129,19 @@ class Snapshotting(Protocol):
     async def version(self) -> str | None:
         """Words that are the same only when the records are the same as when they were said before, over restarts
         too; None where the engine cannot tell. Costs little. Raises NotFound (namespace)."""
+
+
+class ManyNamespaces(Protocol):
+    """What a backend with ``Features.many_namespace_query`` can do besides."""
+
+    async def query_many(self, namespaces: Sequence[str], query: Query, per_namespace: int | None = None) -> Found:
+        """The ``top_k`` nearest records of all these namespaces together, of each at most its ``per_namespace``
+        nearest; best first, ties by the namespace's place in the list, then by id. What `Index.query` finds in a
+        namespace, this finds there too. Namespaces that are not there are named in the answer; they are no error.
+
+        Args:
+            namespaces: any number, each once.
+        """
 
 
 class VectorBackend(Protocol):

@@ -121,8 +121,17 @@ class Telemetry(Protocol):
     def lookup(self, source: str) -> None:
         """One route look-up; found in the ``cache``, among the ``shared`` routes or in the ``catalog``."""
 
-    def search(self, index: str, shards: int, seconds: float, partial: bool) -> None:
-        """One finished cross-tenant search over so many shards; ``partial``: some did not answer."""
+    def searched(self, index: str, outcome: str, seconds: float) -> None:
+        """One finished cross-tenant search: ``complete``, ``partial``, ``cached``, ``failed`` or ``abandoned``."""
+
+    def shard_missing(self, index: str, shard: str, why: str) -> None:
+        """A search went without a shard that was ``late``, ``failed``, or left out (``open``)."""
+
+    def hedged(self, index: str, shard: str, won: bool) -> None:
+        """A request to a shard was sent a second time; whether the second answer came first."""
+
+    def breaker(self, index: str, shard: str, state: str) -> None:
+        """A shard's breaker is now ``closed``, ``half-open`` or ``open``."""
 
 
 class Notifier(Protocol):

@@ -67,6 +67,8 @@ class Resolver:
         self._counts = ShardCounts(clock)
         self._looked_at: dict[tuple[str, str], tuple[int, float]] = {}
         self._creating: dict[tuple[str, str], asyncio.Task[Route]] = {}
+        #: Called with every route that was read or changed here.
+        self.on_learned: list[Callable[[str, str, Route], None]] = []
         news.on_route.append(self._hear)
 
     def cached(self, index: str, tenant: str) -> Route | None:
@@ -82,6 +84,8 @@ class Resolver:
         if term == self._member.term:
             self._cache.put(index, tenant, route)
             self._news.route_changed((index, tenant))
+            for told in self.on_learned:
+                told(index, tenant, route)
 
     def changed(self, tenant: Tenant, term: int, *, moving: bool = False) -> None:
         """As `learn`, of a route that this process has just changed: the others are told."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -72,6 +73,8 @@ class Router:
         self._clock = clock
         self._telemetry = telemetry
         self._writing: set[asyncio.Future[Any]] = set()
+        #: Of each index how often something of it was written from here; grows when that is done.
+        self.versions: Counter[str] = Counter()
 
     async def upsert(self, index: str, tenant: str, records: Iterable[Record]) -> int:
         """Write a batch; durable when it returns. Returns the number of records. Makes the tenant if allowed."""
@@ -204,7 +207,10 @@ class Router:
                 return applied if applied is not None else _AGAIN
             return await self._direct(index, tenant, route, act)
 
-        return await self._serve(kind, index, tenant, resolve, write)
+        try:
+            return await self._serve(kind, index, tenant, resolve, write)
+        finally:
+            self.versions[index] += 1
 
     async def _direct(self, index: str, tenant: str, route: Route, act: Callable[[Index], Awaitable[T]]) -> T | _Again:
         """One write to the backend, counted as in hand until it has really ended: a caller that is cancelled or out
@@ -217,6 +223,7 @@ class Router:
             try:
                 return await act(namespace)
             finally:
+                self.versions[index] += 1
                 self.inflight.leave(index, tenant, route.epoch)
 
         writing = asyncio.ensure_future(whole())

@@ -51,16 +51,31 @@ class PrometheusTelemetry:
         )
         self._lookups = {source: lookups.labels(source) for source in ("cache", "shared", "catalog")}
         self._searches = Counter(
-            "tenantry_cross_tenant_searches",
-            "Searches across tenants; partial ones lacked a shard.",
-            ("index", "outcome"),
-            registry=self.registry,
+            "tenantry_searches", "Cross-tenant searches.", ("index", "outcome"), registry=self.registry
         )
         self._search_seconds = Histogram(
-            "tenantry_cross_tenant_search_duration_seconds",
-            "Time of a search across tenants.",
+            "tenantry_search_duration_seconds",
+            "Time of a cross-tenant search.",
             ("index",),
             buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self._missing = Counter(
+            "tenantry_search_missing_shards",
+            "Shards that cross-tenant searches went without.",
+            ("index", "shard", "why"),
+            registry=self.registry,
+        )
+        self._hedges = Counter(
+            "tenantry_search_hedges",
+            "Second requests to a slow shard, by which answer came first.",
+            ("index", "shard", "first"),
+            registry=self.registry,
+        )
+        self._breakers = Gauge(
+            "tenantry_search_breaker_open",
+            "Whether cross-tenant searches leave a shard out: 0 no, 0.5 trying it again, 1 yes.",
+            ("index", "shard"),
             registry=self.registry,
         )
         # Finding a labelled child costs more than counting; there are few, so they are kept.
@@ -84,11 +99,6 @@ class PrometheusTelemetry:
         """One route look-up, by where the route was found."""
         self._lookups[source].inc()
 
-    def search(self, index: str, shards: int, seconds: float, partial: bool) -> None:
-        """One finished cross-tenant search."""
-        self._searches.labels(index, "partial" if partial else "whole").inc()
-        self._search_seconds.labels(index).observe(seconds)
-
     def show(self, collector: Collector) -> None:
         """Let it add series to every exposition; one of a kind takes the place of an earlier one."""
         known = self._shown.pop(type(collector), None)
@@ -96,6 +106,23 @@ class PrometheusTelemetry:
             self.registry.unregister(known)
         self._shown[type(collector)] = collector
         self.registry.register(collector)
+
+    def searched(self, index: str, outcome: str, seconds: float) -> None:
+        """One finished cross-tenant search."""
+        self._searches.labels(index, outcome).inc()
+        self._search_seconds.labels(index).observe(seconds)
+
+    def shard_missing(self, index: str, shard: str, why: str) -> None:
+        """A cross-tenant search went without a shard."""
+        self._missing.labels(index, shard, why).inc()
+
+    def hedged(self, index: str, shard: str, won: bool) -> None:
+        """A second request to a shard, and whether its answer came first."""
+        self._hedges.labels(index, shard, "second" if won else "first").inc()
+
+    def breaker(self, index: str, shard: str, state: str) -> None:
+        """The state of a shard's breaker."""
+        self._breakers.labels(index, shard).set({"closed": 0.0, "half-open": 0.5, "open": 1.0}[state])
 
     def request(self, api: str, method: str, route: str, status: int, seconds: float) -> None:
         """One answered HTTP request; ``route`` is the template, not the path."""

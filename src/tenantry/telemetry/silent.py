@@ -12,5 +12,14 @@ class SilentTelemetry:
     def lookup(self, source: str) -> None:
         """Nothing."""
 
-    def search(self, index: str, shards: int, seconds: float, partial: bool) -> None:
+    def searched(self, index: str, outcome: str, seconds: float) -> None:
+        """Nothing."""
+
+    def shard_missing(self, index: str, shard: str, why: str) -> None:
+        """Nothing."""
+
+    def hedged(self, index: str, shard: str, won: bool) -> None:
+        """Nothing."""
+
+    def breaker(self, index: str, shard: str, state: str) -> None:
         """Nothing."""

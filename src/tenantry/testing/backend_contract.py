@@ -51,10 +51,11 @@ from tenantry.testing.backend_expected import (
     vectors_of,
 )
 from tenantry.testing.backend_injection import InjectionContract
+from tenantry.testing.backend_many import ManyContract
 from tenantry.testing.backend_samples import FILTERS, METADATA, UNUSUAL_IDS
 
 
-class BackendContract(CopyContract, InjectionContract):
+class BackendContract(CopyContract, InjectionContract, ManyContract):
     """Subclass it and give it a ``backend`` fixture; see the module's docstring."""
 
     @pytest.fixture

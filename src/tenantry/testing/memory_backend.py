@@ -7,7 +7,7 @@ call raise, `MemoryBackend.gate` makes every call wait.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from tenantry.model.filters import matches
 from tenantry.model.records import (
     ByFilter,
     ByIds,
+    Found,
+    FoundIn,
     Hit,
     IdPage,
     Metric,
@@ -39,11 +41,11 @@ class MemoryBackend:
         fail_with: raised by every call on data while it is set.
         gate: every call on data waits until it is set.
         calls: names of the calls on data, in order.
+        many: claims, and keeps, ``Features.many_namespace_query``.
     """
 
-    features = Features(filters=True, atomic_update=True, read_your_writes=True, exact_counts=True)
-
-    def __init__(self, metric: Metric = Metric.COSINE, dimension: int = 8) -> None:
+    def __init__(self, metric: Metric = Metric.COSINE, dimension: int = 8, many: bool = False) -> None:
+        self.many = many
         self.metric = metric
         self.dimension = dimension
         self.data: dict[str, dict[str, Record]] = {}
@@ -52,6 +54,17 @@ class MemoryBackend:
         self.gate.set()
         self.calls: list[str] = []
         self.closed = False
+
+    @property
+    def features(self) -> Features:
+        """All but what only engines have."""
+        return Features(
+            filters=True,
+            atomic_update=True,
+            read_your_writes=True,
+            exact_counts=True,
+            many_namespace_query=self.many,
+        )
 
     async def probe(self) -> Features:
         """It is there."""
@@ -86,6 +99,19 @@ class MemoryBackend:
     async def aclose(self) -> None:
         """Remembers that it was closed."""
         self.closed = True
+
+    async def query_many(self, namespaces: Sequence[str], query: Query, per_namespace: int | None = None) -> Found:
+        """One by one, at one moment."""
+        await self.enter("query_many")
+        missing = tuple(name for name in namespaces if name not in self.data)
+        hits = [
+            (place, FoundIn(name, hit))
+            for place, name in enumerate(namespaces)
+            if name in self.data
+            for hit in nearest(self.metric, self.data[name], query)[:per_namespace]
+        ]
+        hits.sort(key=lambda one: (-one[1].hit.score, one[0], one[1].hit.id))
+        return Found([found for _, found in hits[: query.top_k]], missing)
 
     async def enter(self, call: str) -> None:
         """What every call goes through first."""
@@ -142,18 +168,7 @@ class MemoryIndex:
 
     async def query(self, query: Query) -> list[Hit]:
         """Exact, by looking at everything."""
-        rows = await self._rows("query")
-        chosen = [r for r in rows.values() if query.filter is None or matches(query.filter, r.metadata)]
-        scored = sorted((-score(self._backend.metric, r.values, query.vector), r.id) for r in chosen)
-        return [
-            Hit(
-                key,
-                -negative,
-                rows[key].values if query.include_values else None,
-                rows[key].metadata if query.include_metadata else None,
-            )
-            for negative, key in scored[: query.top_k]
-        ]
+        return nearest(self._backend.metric, await self._rows("query"), query)
 
     async def scan(self, cursor: str | None, limit: int, prefix: str = "") -> Page:
         """By id."""
@@ -170,6 +185,21 @@ class MemoryIndex:
     async def _rows(self, call: str) -> dict[str, Record]:
         await self._backend.enter(call)
         return self._backend.rows(self._namespace)
+
+
+def nearest(metric: Metric, rows: Mapping[str, Record], query: Query) -> list[Hit]:
+    """The answer of a namespace with these records."""
+    chosen = [r for r in rows.values() if query.filter is None or matches(query.filter, r.metadata)]
+    scored = sorted((-score(metric, r.values, query.vector), r.id) for r in chosen)
+    return [
+        Hit(
+            key,
+            -negative,
+            rows[key].values if query.include_values else None,
+            rows[key].metadata if query.include_metadata else None,
+        )
+        for negative, key in scored[: query.top_k]
+    ]
 
 
 def score(metric: Metric, left: Vector, right: Vector) -> float:

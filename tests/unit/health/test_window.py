@@ -116,7 +116,7 @@ def test_the_share_of_questions_that_go_across_counts_searches_not_their_parts(m
     for partial in (False, True):
         for tenant in range(50):
             measured.operation("search-part", "default", "s", 0.1, True, f"t{tenant}")
-        measured.search("default", 3, 0.4, partial)
+        measured.searched("default", "partial" if partial else "complete", 0.4)
     found = measured.readings("default")
     assert (found.searches, found.partial_searches) == (2, 1)
     assert found.cross_tenant_share == pytest.approx(0.2)

@@ -96,7 +96,7 @@ def _tail_candidates(snap: Snapshot, vector: Vector, norm: float, top_k: int, ta
         return tail
     whole = len(tail) == snap.n - tail[0]
     scores = first_pass(snap, vector, norm, slice(int(tail[0]), snap.n) if whole else tail)
-    return tail[_best(scores, top_k, _margin(snap, norm))]
+    return tail[_best(scores, top_k, margin_of(snap, norm))]
 
 
 def exact_candidates(snap: Snapshot, vector: Vector, top_k: int, rows: Rows | None) -> Rows:
@@ -109,14 +109,14 @@ def exact_candidates(snap: Snapshot, vector: Vector, top_k: int, rows: Rows | No
         return _wide_candidates(snap, vector, top_k, np.flatnonzero(snap.alive()) if rows is None else rows)
     if rows is not None and total < GATHER_BELOW * snap.n:
         scores = first_pass(snap, vector, norm, rows)
-        return rows[_best(scores, top_k, _margin(snap, norm))]
+        return rows[_best(scores, top_k, margin_of(snap, norm))]
     scores = first_pass(snap, vector, norm, slice(0, snap.n))
     if rows is not None:
         picked = scores[rows]
-        return rows[_best(picked, top_k, _margin(snap, norm))]
+        return rows[_best(picked, top_k, margin_of(snap, norm))]
     if snap.dead:
         scores[~snap.alive()] = -np.inf
-    return _best(scores, top_k, _margin(snap, norm))
+    return _best(scores, top_k, margin_of(snap, norm))
 
 
 def first_pass(snap: Snapshot, vector: Vector, norm: float, rows: Any) -> NDArray[np.float32]:
@@ -143,7 +143,7 @@ def _picked_products(snap: Snapshot, vector: Vector, rows: Rows) -> NDArray[np.f
     return products
 
 
-def _margin(snap: Snapshot, norm: float) -> float:
+def margin_of(snap: Snapshot, norm: float) -> float:
     """Twice the largest error of a first-pass score."""
     rounding = UNIT_ROUNDING * (8 + len(snap.matrix[0]) / 16)
     if snap.metric is Metric.COSINE:

@@ -7,6 +7,7 @@ collation ``C``, whose order is that of code points. Vectors are stored as given
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -21,13 +22,17 @@ from tenantry.backends.pgvector.connections import Connections
 from tenantry.backends.pgvector.errors import translated
 from tenantry.backends.pgvector.filters import where_of
 from tenantry.backends.pgvector.indexing import Indexer
+from tenantry.backends.pgvector.many import MOST_TABLES, hit_of, statement_of
 from tenantry.backends.pgvector.names import table_of
 from tenantry.backends.pgvector.options import PgvectorOptions
 from tenantry.backends.pgvector.rows import COLUMNS, OPERATORS, Put, copy_in, put_few, record_of, score_of, vector_of
 from tenantry.backends.pgvector.snapshots import HeldTable, held
+from tenantry.errors import NotFound, Unavailable
 from tenantry.model.records import (
     ByFilter,
     ByIds,
+    Found,
+    FoundIn,
     Hit,
     IdPage,
     Metric,
@@ -42,7 +47,13 @@ from tenantry.model.topology import LogicalIndex, Shard
 from tenantry.ports import Features
 
 FEATURES = Features(
-    filters=True, atomic_update=True, read_your_writes=True, exact_counts=True, warms=True, snapshots=True
+    filters=True,
+    atomic_update=True,
+    read_your_writes=True,
+    exact_counts=True,
+    warms=True,
+    snapshots=True,
+    many_namespace_query=True,
 )
 #: Records from which an upsert goes by COPY.
 COPY_FROM = 100
@@ -121,6 +132,68 @@ class PgvectorBackend:
         async with self.connections.use() as connection:
             cursor = await connection.execute(query, [after or "", limit])
             return [row[0] for row in await cursor.fetchall()]
+
+    async def query_many(self, namespaces: Sequence[str], query: Query, per_namespace: int | None = None) -> Found:
+        """Namespaces without an index in one statement for each `MOST_TABLES` of them; those with one each for itself,
+        as they are large and few."""
+        await self.ready()
+        indexed = await self.indexer.indexed(namespaces)
+        plain = [place for place, name in enumerate(namespaces) if name not in indexed]
+        work = [self._together(namespaces, plain[i : i + MOST_TABLES], query, per_namespace) for i in _steps(plain)]
+        work += [
+            self._alone(namespaces, place, query, per_namespace)
+            for place, name in enumerate(namespaces)
+            if name in indexed
+        ]
+        hits: list[tuple[int, Hit]] = []
+        missing: list[int] = []
+        for found, gone in await asyncio.gather(*work):
+            hits += found
+            missing += gone
+        hits.sort(key=lambda one: (-one[1].score, one[0], one[1].id))
+        return Found(
+            [FoundIn(namespaces[place], hit) for place, hit in hits[: query.top_k]],
+            tuple(namespaces[place] for place in sorted(missing)),
+        )
+
+    async def _together(
+        self, namespaces: Sequence[str], places: Sequence[int], query: Query, per_namespace: int | None
+    ) -> tuple[list[tuple[int, Hit]], list[int]]:
+        """Hits by place in the list, and the places of namespaces that are not there: then those that are, are asked
+        again."""
+        most = query.top_k if per_namespace is None else min(query.top_k, per_namespace)
+        tables = [self.table(namespaces[place]) for place in places]
+        statement, values = statement_of(tables, self.metric, query, most)
+        async with self.connections.use() as connection:
+            try:
+                rows = await (await connection.execute(statement, values, binary=True)).fetchall()
+            except psycopg.errors.UndefinedTable:
+                rows = None
+        if rows is not None:
+            return [(places[row[0]], hit_of(row, self.metric, query)) for row in rows], []
+        there = await self._present([namespaces[place] for place in places])
+        kept = [place for place in places if namespaces[place] in there]
+        if len(kept) == len(places):
+            raise Unavailable(f"{self.connections.where}: namespaces were dropped meanwhile; try again")
+        gone = [place for place in places if namespaces[place] not in there]
+        if not kept:
+            return [], gone
+        found, more = await self._together(namespaces, kept, query, per_namespace)
+        return found, gone + more
+
+    async def _alone(
+        self, namespaces: Sequence[str], place: int, query: Query, per_namespace: int | None
+    ) -> tuple[list[tuple[int, Hit]], list[int]]:
+        try:
+            hits = await self.index(namespaces[place]).query(query)
+        except NotFound:
+            return [], [place]
+        return [(place, hit) for hit in hits[:per_namespace]], []
+
+    async def _present(self, namespaces: list[str]) -> set[str]:
+        query = sql.SQL("SELECT name FROM {} WHERE name = ANY(%s)").format(self._named("namespaces"))
+        async with self.connections.use() as connection:
+            return {row[0] for row in await (await connection.execute(query, [namespaces])).fetchall()}
 
     async def stats(self, namespace: str | None = None) -> NamespaceStats:
         """Counted; bytes with indexes."""
@@ -207,6 +280,10 @@ BEGIN
     END LOOP;
     RETURN NEXT;
 END $$""")
+
+
+def _steps(plain: Sequence[int]) -> range:
+    return range(0, len(plain), MOST_TABLES)
 
 
 class PgvectorIndex:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 
 from psycopg import sql
 
@@ -40,6 +41,7 @@ class Indexer:
         self._from = index_from if dimension <= MOST_DIMENSIONS else None
         self._written: dict[str, int] = {}
         self._known: dict[str, tuple[float, bool]] = {}
+        self._indexed: tuple[float, frozenset[str]] = (float("-inf"), frozenset())
         self._slot = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -76,6 +78,23 @@ class Indexer:
                 known = await self._state(connection, namespace) is not None
             self._known[namespace] = (now, known)
         return known
+
+    async def indexed(self, namespaces: Sequence[str]) -> set[str]:
+        """Those that searches may go through an index of; asks the database now and then, once for all."""
+        if self._from is None:
+            return set()
+        now = time.monotonic()
+        if now - self._indexed[0] > BELIEVED_S:
+            query = (
+                "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
+                "WHERE c.relnamespace = to_regnamespace(%s) AND i.indisvalid AND NOT i.indisprimary"
+            )
+            schema = sql.Identifier(self._schema).as_string()
+            async with self._connections.use() as connection:
+                rows = await (await connection.execute(query, [schema])).fetchall()
+            self._indexed = (now, frozenset(row[0] for row in rows))
+        names = self._indexed[1]
+        return {namespace for namespace in namespaces if index_of(namespace) in names} if names else set()
 
     async def give_up(self, namespace: str) -> None:
         """The namespace is about to go."""

@@ -77,16 +77,30 @@ class Measured:
         self._inner.lookup(source)
         self._lookups[source] = self._lookups.get(source, 0) + 1
 
-    def search(self, index: str, shards: int, seconds: float, partial: bool) -> None:
-        """One cross-tenant search."""
-        self._inner.search(index, shards, seconds, partial)
+    def searched(self, index: str, outcome: str, seconds: float) -> None:
+        """One cross-tenant search; those that asked no shard, or were given up, do not count here."""
+        self._inner.searched(index, outcome, seconds)
+        if outcome not in ("complete", "partial"):
+            return
         if self._now() >= self._until:
             self._rotate()
         found = self._slice.searches.setdefault(index, Searches(0, 0, {}))
         found.count += 1
-        found.partial += partial
+        found.partial += outcome == "partial"
         key = bin_of(seconds)
         found.bins[key] = found.bins.get(key, 0) + 1
+
+    def shard_missing(self, index: str, shard: str, why: str) -> None:
+        """A search went without a shard."""
+        self._inner.shard_missing(index, shard, why)
+
+    def hedged(self, index: str, shard: str, won: bool) -> None:
+        """A second request to a shard."""
+        self._inner.hedged(index, shard, won)
+
+    def breaker(self, index: str, shard: str, state: str) -> None:
+        """The state of a shard's breaker."""
+        self._inner.breaker(index, shard, state)
 
     def slices(self) -> list[Slice]:
         """Those of the window, the oldest first; the last one goes on."""

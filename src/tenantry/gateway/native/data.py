@@ -1,8 +1,7 @@
-"""The native API's data operations on one tenant, and the cross-tenant search."""
+"""The native API's data operations on one tenant."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,8 +13,6 @@ from tenantry.gateway.native import wire
 from tenantry.gateway.native.shown import (
     shown_hit,
     shown_record,
-    shown_tenant_hit,
-    shown_tenant_text_hit,
     shown_text_hit,
 )
 from tenantry.gateway.table import Call
@@ -104,37 +101,6 @@ async def search(call: Call, asked: wire.Search) -> wire.TextHits:
         call.index, call.path["tenant"], asked.text, asked.top_k, parse_filter(asked.filter)
     )
     return wire.TextHits([shown_text_hit(hit) for hit in hits], _took_ms(call, started))
-
-
-async def search_all(call: Call, asked: wire.SearchAll) -> wire.SearchedAll:
-    """Search over chosen tenants, or all of the index."""
-    if (asked.text is None) == (asked.vector is None):
-        raise BadRequest("give exactly one of text and vector", "text")
-    if asked.deadline_s is not None and not 0 < asked.deadline_s < math.inf:
-        raise InvalidArgument("deadline_s", asked.deadline_s, "a number of seconds over 0")
-    cluster, condition = call.cluster, parse_filter(asked.filter)
-    if asked.text is not None:
-        found = await cluster.documents.search_all(
-            call.index, asked.text, asked.top_k, condition, asked.tenants, asked.deadline_s
-        )
-        return wire.SearchedAll(
-            [shown_tenant_text_hit(hit) for hit in found.hits],
-            found.partial,
-            found.missing_shards,
-            found.shards_asked,
-            found.tenants_asked,
-            found.took_ms,
-        )
-    question = Query(to_vector(asked.vector or []), asked.top_k, condition, False, True)
-    result = await cluster.scatter.search(call.index, question, asked.tenants, asked.deadline_s)
-    return wire.SearchedAll(
-        [shown_tenant_hit(one) for one in result.hits],
-        result.partial,
-        result.missing_shards,
-        result.shards_asked,
-        result.tenants_asked,
-        result.took_ms,
-    )
 
 
 @contextmanager

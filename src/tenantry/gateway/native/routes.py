@@ -15,9 +15,11 @@ from tenantry.gateway.native import (
     health,
     moves,
     routes_backups,
+    searching,
     wire,
     wire_backups,
     wire_moves,
+    wire_searching,
 )
 from tenantry.gateway.table import Access, Endpoint, Face
 from tenantry.model.plan import Plan
@@ -202,9 +204,10 @@ def _searches() -> list[Endpoint]:
             action="search",
             method="POST",
             path=_INDEX + "/search",
-            handle=data.search_all,
-            request=wire.SearchAll,
-            response=wire.SearchedAll,
+            handle=searching.search_all,
+            request=wire_searching.SearchAll,
+            response=wire_searching.SearchedAll,
+            abandonable=True,
             summary="Search over many tenants",
         ),
         _control(

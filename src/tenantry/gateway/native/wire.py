@@ -352,40 +352,6 @@ class TextHits(msgspec.Struct):
     took_ms: float
 
 
-class SearchAll(Body):
-    """A cross-tenant search: exactly one of ``text`` and ``vector``."""
-
-    text: str | None = None
-    vector: list[float] | None = None
-    tenants: list[str] | None = None
-    top_k: int = 10
-    filter: dict[str, Any] | None = None
-    deadline_s: float | None = None
-
-
-class AnyHit(msgspec.Struct):
-    """A hit of a cross-tenant search: ``id`` for a vector; ``document``, ``chunk`` and ``text`` for a text."""
-
-    tenant: str
-    score: float
-    id: str | UnsetType = UNSET
-    document: str | UnsetType = UNSET
-    chunk: int | UnsetType = UNSET
-    text: str | UnsetType = UNSET
-    metadata: dict[str, Any] | UnsetType = UNSET
-
-
-class SearchedAll(msgspec.Struct):
-    """Best hits over all tenants that were asked. ``partial``: a shard is missing, and named with the reason."""
-
-    hits: list[AnyHit]
-    partial: bool
-    missing_shards: dict[str, str]
-    shards_asked: int
-    tenants_asked: int
-    took_ms: float
-
-
 class VerifyRouting(Body):
     """Whether to mend what can be mended."""
 
