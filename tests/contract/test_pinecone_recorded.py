@@ -25,11 +25,11 @@ STATS = {
 }
 NAMESPACE = {"name": "example-namespace", "record_count": 20_000, "indexed_fields": {"fields": ["genre", "year"]}}
 NAMESPACES = {"namespaces": [NAMESPACE], "pagination": {"next": "Tm90aGluZyB0byBzZWUgaGVyZQo="}, "total_count": 2}
-LAST_NAMESPACES = {"namespaces": [{"name": "other~0000e9", "record_count": "3"}], "total_count": 2}
+LAST_NAMESPACES = {"namespaces": [{"name": "other~aaaaoj", "record_count": "3"}], "total_count": 2}
 FETCH = {
     "vectors": {
         "id-1": {"id": "id-1", "values": [1.0, 1.5], "metadata": {"genre": "comedy", "year": 2020.0}},
-        "~0000e9": {"id": "~0000e9", "values": [2.0, 1.0]},
+        "~aaaaoj": {"id": "~aaaaoj", "values": [2.0, 1.0]},
     },
     "namespace": "example-namespace",
     "usage": {"readUnits": 1},
@@ -37,14 +37,14 @@ FETCH = {
 QUERY = {
     "matches": [
         {"id": "example-vector-1", "score": 0.08, "values": [0.1, 0.2], "metadata": {"genre": "documentary"}},
-        {"id": "~01f642", "score": 0.05, "values": [0.3, 0.2]},
+        {"id": "~abpgec", "score": 0.05, "values": [0.3, 0.2]},
     ],
     "namespace": "example-namespace",
     "usage": {"readUnits": 6},
 }
 PAGES = {
     None: {"vectors": [{"id": "document1#abb"}, {"id": "document1#abc"}], "pagination": {"next": "bmV4dA=="}},
-    "bmV4dA==": {"vectors": [{"id": "document1#~0000e9"}], "namespace": "example-namespace"},
+    "bmV4dA==": {"vectors": [{"id": "document1#~aaaaoj"}], "namespace": "example-namespace"},
 }
 MISSING = Answer(404, {"code": 5, "message": "Namespace not found", "details": []})
 
@@ -128,7 +128,7 @@ async def test_records_come_and_go_in_the_documented_shapes(backend: PineconeBac
     await index.upsert([Record("é", np.array([1, 2], np.float32), {"genre": "comedy", "n": 1})])
     (sent,) = bodies(server, "/vectors/upsert")
     assert sent["namespace"] == "example-namespace"
-    assert sent["vectors"] == [{"id": "~0000e9", "values": [1.0, 2.0], "metadata": {"genre": "comedy", "n": 1}}]
+    assert sent["vectors"] == [{"id": "~aaaaoj", "values": [1.0, 2.0], "metadata": {"genre": "comedy", "n": 1}}]
     found = await index.fetch(["id-1", "é", "absent"])
     assert list(found) == ["id-1", "é"]
     assert found["id-1"].metadata == {"genre": "comedy", "year": 2020}
@@ -139,7 +139,7 @@ async def test_records_come_and_go_in_the_documented_shapes(backend: PineconeBac
     await index.delete(ByFilter(parse_filter({"year": {"$lt": 2000}})))  # type: ignore[arg-type]
     await index.delete(Everything())
     ids, where, everything = bodies(server, "/vectors/delete")
-    assert ids["ids"] == ["id-1", "~0000e9"]
+    assert ids["ids"] == ["id-1", "~aaaaoj"]
     assert where["filter"] == {"year": {"$lt": 2000}}
     assert everything["deleteAll"] is True
 

@@ -131,7 +131,7 @@ def test_the_main_job_by_the_forms_that_scripts_use(spawn):
     shown = spawn("tenant", "show", "acme", "--json", TENANTRY_DATA="data").json
     assert (shown["vectors"], shown["epoch"], shown["shard"].startswith("shard-")) == (5, 2, True)
     assert spawn("tenant", "delete", "acme", "--data", "data").code == 2
-    assert spawn("tenant", "delete", "acme", "--data", "data", "--yes").code == 0
+    assert spawn("tenant", "delete", "acme", "--data", "data", "--yes", "--now").code == 0
     assert spawn("stats", "--data", "data", "--json").json["vectors"] == 0
 
 
@@ -241,7 +241,7 @@ def test_indexes_and_shards(run, data):
     assert full.code == 1
     assert run("shard", "remove", "big", "--index", "notes", "--yes", *at).code == 1
     assert run("shard", "set", "big", "--index", "notes", "--state", "draining", *at).json["state"] == "draining"
-    assert run("tenant", "delete", "vip", "--index", "notes", "--yes", *at).code == 0
+    assert run("tenant", "delete", "vip", "--index", "notes", "--yes", "--now", *at).code == 0
     assert run("shard", "remove", "big", "--index", "notes", "--yes", *at).json == {"removed": "big", "index": "notes"}
     assert run("index", "delete", "notes", "--yes", *at).code == 0
     assert [one["name"] for one in run("index", "list", *at).json] == ["default"]

@@ -40,9 +40,9 @@ async def adopt(call: Call, asked: wire.Adopt) -> Adoption:
     return await call.cluster.adoption.adopt(given.pop("backend"), index=call.index, **given)
 
 
-def routes(admin: Callable[..., Endpoint]) -> list[Endpoint]:
-    """Operations of cost, advice and adoption; ``admin`` makes an endpoint for admins."""
-    post = partial(admin, method="POST", patient=True)
+def routes(see: Callable[..., Endpoint], admin: Callable[..., Endpoint]) -> list[Endpoint]:
+    """Cost, advice and adoption; ``see`` and ``admin`` make endpoints for who may look, and for admins."""
+    post = partial(see, method="POST", patient=True)
     return [
         post(
             path="/v1/advice",
@@ -65,9 +65,12 @@ def routes(admin: Callable[..., Endpoint]) -> list[Endpoint]:
             response=CostReport,
             summary="Make up a month's bill, and split it over the tenants",
         ),
-        post(
+        admin(
+            method="POST",
             path=_INDEX + "/adopt",
             handle=adopt,
+            action="index.adopt",
+            patient=True,
             request=wire.Adopt,
             response=Adoption,
             summary="Make an existing index a shard, and its namespaces tenants",

@@ -51,9 +51,9 @@ def routes() -> list[Endpoint]:
         *_moves(),
         *_copies(),
         *_plans(),
-        *advice.routes(_admin),
+        *advice.routes(_see, _admin),
         *_keys(),
-        *health.routes(_control),
+        *health.routes(_see),
         *audit.routes(FACE),
         *routes_backups.routes(_admin),
     ]

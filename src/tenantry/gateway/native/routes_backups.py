@@ -14,7 +14,7 @@ _INDEX = "/v1/indexes/{index}"
 
 def routes(admin: Any) -> list[Endpoint]:
     """The table; ``admin`` makes an endpoint for admin keys."""
-    return [*_backups(admin), *_restores(admin), *_jobs(admin)]
+    return [*_backups(admin), *_schedule(admin), *_restores(admin), *_jobs(admin)]
 
 
 def _backups(admin: Any) -> list[Endpoint]:
@@ -23,6 +23,7 @@ def _backups(admin: Any) -> list[Endpoint]:
             method="POST",
             path="/v1/backups",
             handle=backups.create,
+            action="backup.create",
             request=wire_backups.CreateBackup,
             response=wire_backups.Job,
             status=202,
@@ -41,25 +42,11 @@ def _backups(admin: Any) -> list[Endpoint]:
             method="POST",
             path="/v1/backups/prune",
             handle=backups.prune,
+            action="backup.prune",
             request=wire_backups.PruneBackups,
             response=wire_backups.Job,
             status=202,
             summary="Begin to remove old backups",
-        ),
-        admin(
-            method="GET",
-            path="/v1/backups/schedule",
-            handle=backups.get_schedule,
-            response=wire_backups.Schedule,
-            summary="Tell when backups are made",
-        ),
-        admin(
-            method="PUT",
-            path="/v1/backups/schedule",
-            handle=backups.set_schedule,
-            request=wire_backups.SetSchedule,
-            response=wire_backups.Schedule,
-            summary="Set when backups are made",
         ),
         admin(
             method="GET",
@@ -73,6 +60,7 @@ def _backups(admin: Any) -> list[Endpoint]:
             method="DELETE",
             path=_BACKUP,
             handle=backups.remove,
+            action="backup.delete",
             query=wire_backups.InArchive,
             status=204,
             summary="Remove a backup",
@@ -81,10 +69,32 @@ def _backups(admin: Any) -> list[Endpoint]:
             method="POST",
             path=_BACKUP + "/verify",
             handle=backups.verify,
+            action="backup.verify",
             request=wire_backups.VerifyBackup,
             response=wire_backups.Job,
             status=202,
             summary="Begin to test a backup",
+        ),
+    ]
+
+
+def _schedule(admin: Any) -> list[Endpoint]:
+    return [
+        admin(
+            method="GET",
+            path="/v1/backups/schedule",
+            handle=backups.get_schedule,
+            response=wire_backups.Schedule,
+            summary="Tell when backups are made",
+        ),
+        admin(
+            method="PUT",
+            path="/v1/backups/schedule",
+            handle=backups.set_schedule,
+            action="backup.schedule",
+            request=wire_backups.SetSchedule,
+            response=wire_backups.Schedule,
+            summary="Set when backups are made",
         ),
     ]
 
@@ -95,6 +105,7 @@ def _restores(admin: Any) -> list[Endpoint]:
             method="POST",
             path=_INDEX + "/tenants/{tenant}/restore",
             handle=backups.restore_tenant,
+            action="tenant.restore",
             request=wire_backups.RestoreTenant,
             response=wire_backups.Job,
             status=202,
@@ -104,6 +115,7 @@ def _restores(admin: Any) -> list[Endpoint]:
             method="POST",
             path=_INDEX + "/shards/{shard}/restore",
             handle=backups.restore_shard,
+            action="shard.restore",
             request=wire_backups.RestoreShard,
             response=wire_backups.Job,
             status=202,
@@ -120,6 +132,7 @@ def _restores(admin: Any) -> list[Endpoint]:
             method="POST",
             path=_INDEX + "/tenants/{tenant}/undelete",
             handle=backups.undelete_tenant,
+            action="tenant.undelete",
             response=wire.Tenant,
             summary="Bring a deleted tenant back",
         ),
@@ -148,6 +161,7 @@ def _jobs(admin: Any) -> list[Endpoint]:
             method="POST",
             path=_JOB + "/cancel",
             handle=backups.cancel_job,
+            action="job.cancel",
             response=wire_backups.Job,
             patient=True,
             summary="Stop a job",

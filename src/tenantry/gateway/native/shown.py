@@ -8,7 +8,7 @@ from tenantry.cluster.keys import shown_prefix
 from tenantry.cluster.shards import ShardStatus
 from tenantry.cluster.tenants import TenantStatus
 from tenantry.documents.store import TextHit
-from tenantry.gateway.native import wire
+from tenantry.gateway.native import wire, wire_searching
 from tenantry.gateway.vectors import numbers
 from tenantry.model.keys import ApiKey
 from tenantry.model.records import Hit, Record
@@ -89,11 +89,11 @@ def shown_hit(hit: Hit) -> wire.Hit:
     )
 
 
-def shown_tenant_hit(found: TenantHit) -> wire.AnyHit:
+def shown_tenant_hit(found: TenantHit) -> wire_searching.AnyHit:
     """A hit of a cross-tenant search by vector."""
     hit = found.hit
     metadata = UNSET if hit.metadata is None else hit.metadata
-    return wire.AnyHit(found.tenant, float(hit.score), id=hit.id, metadata=metadata)
+    return wire_searching.AnyHit(found.tenant, float(hit.score), id=hit.id, metadata=metadata)
 
 
 def shown_text_hit(hit: TextHit) -> wire.TextHit:
@@ -101,9 +101,9 @@ def shown_text_hit(hit: TextHit) -> wire.TextHit:
     return wire.TextHit(hit.document, hit.chunk, hit.text, float(hit.score), hit.metadata)
 
 
-def shown_tenant_text_hit(hit: TextHit) -> wire.AnyHit:
+def shown_tenant_text_hit(hit: TextHit) -> wire_searching.AnyHit:
     """A hit of a cross-tenant search by text."""
-    return wire.AnyHit(
+    return wire_searching.AnyHit(
         hit.tenant or "",
         float(hit.score),
         document=hit.document,
