@@ -434,6 +434,7 @@ class Outcome(list):
     points: set[str]
     trace: list[str]
     moves: dict[str, int]
+    searches: int
 
 
 def play(seed: int, settings: Settings | None = None, directed: Directed | None = None, kind=Course) -> Outcome:
@@ -444,6 +445,7 @@ def play(seed: int, settings: Settings | None = None, directed: Directed | None 
         course.directed = directed or directed_for(seed)
         outcome = Outcome(await course.run())
         outcome.points, outcome.trace = course.points, course.world.trace
+        outcome.searches = course.searches
         outcome.moves = {}
         for move in await course.catalog.moves.list(limit=1_000):
             outcome.moves[move.phase.value] = outcome.moves.get(move.phase.value, 0) + 1

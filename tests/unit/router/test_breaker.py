@@ -20,7 +20,7 @@ def opened(now=0.0):
 
 
 @given(EVENTS)
-def test_any_course_keeps_the_rules(events):
+def test_any_course_keeps_the_rules(events):  # noqa: C901 - the table, row by row
     breaker, now = Breaker(5.0, 60.0), 0.0
     asked_while_open_until = -1.0
     for what, wait in events:
@@ -76,7 +76,7 @@ def test_rare_failures_do_not_open_it():
 
 def test_half_of_the_last_ones_do():
     breaker = Breaker()
-    for i in range(100):
+    for _ in range(100):
         breaker = breaker.success()
     for i in range(WINDOW // 2):
         assert breaker.state is State.CLOSED

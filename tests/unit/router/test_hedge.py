@@ -9,10 +9,9 @@ from tenantry.router.scatter.hedge import KEPT, LEAST, Budget, Latencies
 
 @given(st.lists(st.booleans(), max_size=2_000), st.sampled_from([0.0, 0.01, 0.05, 0.5, 1.0]))
 def test_second_requests_are_never_over_their_share(events, share):
-    budget, first, second = Budget(share), 0, 0
-    for wants_second in events:
+    budget, second = Budget(share), 0
+    for first, wants_second in enumerate(events, start=1):
         budget.earn()
-        first += 1
         if wants_second and budget.spend():
             second += 1
         assert second <= share * first + 1e-6
