@@ -35,6 +35,7 @@ BENCHES = {
         "a tenant that moves under load: copy rate, latencies, the wait at the switch; a naive mover",
     ),
     "adapters": ("bench.adapters", "a query through the library against the own client of the engine behind a shard"),
+    "search": ("bench.search", "a search over 200 tenants on 5 shards; one shard slow, then dead"),
     "fleet": ("bench.fleet", "from the commit of a new route to its use in three other gateways"),
     "planner": ("bench.planner", "plans for 10,000 tenants and for a million; the objective against exact optima"),
     "peers": ("bench.peers.run", "one workload on Tenantry, Chroma, LanceDB, Milvus Lite and pgvector"),
