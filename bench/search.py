@@ -229,7 +229,7 @@ async def _troubled(context: Context, report: Report) -> None:
                         found.setdefault(key, []).append(quantile(times, share) * 1e3)
                 if hedged:
                     backends["shard-0"].dead = True
-                    times = await _ask(cluster, searches // 5)
+                    times = await _ask(cluster, searches // 10)
                     for share in (0.5, 0.99):
                         key = f"dead shard, {breaking}: P{share * 100:g}"
                         found.setdefault(key, []).append(quantile(times, share) * 1e3)
