@@ -41,6 +41,7 @@ BENCHES = {
         "bench.route_layers",
         "a route from this process, from Redis, from the catalog; hit rates by Zipf's law",
     ),
+    "search": ("bench.search", "a search over 200 tenants on 5 shards; one shard slow, then dead"),
     "fleet": ("bench.fleet", "from the commit of a new route to its use in three other gateways"),
     "gateways": ("bench.gateways", "throughput of one, two and three gateways, and where the limit lies"),
     "planner": ("bench.planner", "plans for 10,000 tenants and for a million; the objective against exact optima"),
