@@ -37,7 +37,7 @@ class Count:
     def __init__(self) -> None:
         self.sources: dict[str, int] = {}
 
-    def operation(self, kind: str, index: str, shard: str, seconds: float, ok: bool) -> None:
+    def operation(self, kind: str, index: str, shard: str, seconds: float, ok: bool, tenant: str | None = None) -> None:
         pass
 
     def lookup(self, source: str) -> None:

@@ -52,6 +52,9 @@ MOST_ROWS = 16_384
 BOUNDED_S = 10.0
 #: Bytes of the vectors of one request; the server takes 64 MiB unless told otherwise.
 REQUEST_BYTES = 16 * 2**20
+#: Tries to make what another process may be making, and the pause between them, seconds.
+MAKE_TRIES = 5
+MAKE_PAUSE_S = 0.1
 #: Requests at once, when every collection of a shard is asked.
 ABREAST = 16
 
@@ -346,13 +349,17 @@ class MilvusIndex(CommonIndex):
 
 async def _unless(there: Callable[[], Awaitable[object]], make: Callable[[], Awaitable[object]]) -> None:
     """Make it unless it is there, also when another process makes it at the same time."""
-    if await there():
-        return
-    try:
-        await make()
-    except (Refused, Unavailable):  # Milvus Lite says of it what it says of passing trouble
-        if not await there():
-            raise
+    for left in reversed(range(MAKE_TRIES)):
+        if await there():
+            return
+        try:
+            await make()
+        except (Refused, Unavailable):  # Milvus Lite says of it what it says of passing trouble
+            if not left:
+                raise
+            await asyncio.sleep(MAKE_PAUSE_S)  # the other one may be half way
+        else:
+            return
 
 
 def _among(ids: Sequence[str]) -> str:
