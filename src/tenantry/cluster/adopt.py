@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from tenantry.cluster.advice import AdviceAdmin
 from tenantry.cluster.plans import PlanAdmin
+from tenantry.cluster.recording import recorded
 from tenantry.cluster.shards import ShardAdmin
 from tenantry.control.advisor.sizing import share_of_largest
 from tenantry.errors import AlreadyExists, Conflict, InvalidArgument, NotFound, Refused, TenantryError
@@ -47,6 +48,7 @@ class AdoptAdmin:
         self._clock = clock
         self._limits = limits
 
+    @recorded("index.adopt", index="index", shard="shard")
     async def adopt(
         self,
         backend: str,

@@ -16,6 +16,7 @@ from tenantry.backup.retention import Retention
 from tenantry.backup.schedule import Schedule, Scheduler
 from tenantry.backup.service import BackupService, Listed
 from tenantry.backup.verify import PruneReport, VerifyReport
+from tenantry.cluster.recording import recorded
 from tenantry.model.topology import DEFAULT_INDEX
 
 
@@ -53,6 +54,7 @@ class BackupAdmin:
         options = CreateOptions(full, CreateOptions().parallel if parallel is None else parallel, rate)
         return self._jobs.start("backup", lambda job: self._service.create(archive, scope, options, job))
 
+    @recorded("backup.create")
     async def create(self, archive: str | None = None, **options: Any) -> Manifest:
         """As `start_create`; the backup, once it is there.
 
@@ -78,6 +80,7 @@ class BackupAdmin:
         chosen = retention or Retention()
         return self._jobs.start("prune", lambda job: self._service.prune(archive, chosen, dry_run=dry_run))
 
+    @recorded("backup.prune")
     async def prune(
         self, archive: str | None = None, retention: Retention | None = None, *, dry_run: bool = False
     ) -> PruneReport:
@@ -85,6 +88,7 @@ class BackupAdmin:
         report: PruneReport = await self._jobs.wait(self.start_prune(archive, retention, dry_run).id)
         return report
 
+    @recorded("backup.delete", subject="id")
     async def remove(self, id: str, archive: str | None = None) -> None:
         """Remove one backup; its objects go with the next `prune`. Raises InvalidArgument, NotFound, Refused."""
         await self._service.remove(archive, id)
@@ -129,6 +133,7 @@ class BackupAdmin:
             ),
         )
 
+    @recorded("tenant.restore", tenant="tenant")
     async def restore_tenant(self, tenant: str, archive: str | None = None, **options: Any) -> RestoreReport:
         """As `start_restore_tenant`; what was restored. On any error the cluster is as it was before.
 
@@ -162,6 +167,7 @@ class BackupAdmin:
             ),
         )
 
+    @recorded("shard.restore", shard="shard")
     async def restore_shard(self, shard: str, archive: str | None = None, **options: Any) -> RestoreReport:
         """As `start_restore_shard`; tenants whose backup is damaged are named in the report. Raises as
         `restore_tenant`."""
@@ -184,6 +190,7 @@ class BackupAdmin:
             lambda job: self._service.restore_cluster(archive, chosen, job, id=id, as_of=as_of, dry_run=dry_run),
         )
 
+    @recorded("cluster.restore")
     async def restore_cluster(
         self, archive: str | None = None, layout: Layout | None = None, **options: Any
     ) -> RestoreReport:
@@ -196,6 +203,7 @@ class BackupAdmin:
         """When backups are made by themselves; None for never."""
         return await self._service.schedule()
 
+    @recorded("backup.schedule")
     async def set_schedule(self, schedule: Schedule | None) -> None:
         """Have the gateways make backups of everything by themselves, and prune after each. Raises InvalidArgument."""
         await self._service.set_schedule(schedule)
@@ -212,6 +220,7 @@ class BackupAdmin:
         """The jobs of this process, newest first."""
         return self._jobs.list()
 
+    @recorded("job.cancel", subject="id")
     async def cancel(self, id: str) -> Job:
         """Stop a job. A restore that is stopped leaves the cluster as it was. Raises NotFound."""
         return await self._jobs.cancel(id)

@@ -224,8 +224,17 @@ class Cluster:
         self._bulletin.on_missed.append(self.keys.missed)
         self._administer(parts, context)
         self._watch(parts, context, shared, measured)
-        steered = (self.indexes, self.shards, self.tenants, self.keys, self.moves, self.plans, self.scatter)
-        recording(self.deeds, self, *steered)
+        steered = (
+            self.indexes,
+            self.shards,
+            self.tenants,
+            self.keys,
+            self.moves,
+            self.plans,
+            self.backups,
+            self.adoption,
+        )
+        recording(self.deeds, self, self.scatter, *steered)
 
     def _administer(self, parts: Parts, context: Context) -> None:
         """What changes the cluster."""

@@ -7,7 +7,7 @@ from typing import cast
 
 import msgspec
 
-from tenantry.errors import TenantryError
+from tenantry.errors import RequestError, TenantryError
 from tenantry.model.records import Found, FoundIn, Query
 from tenantry.model.topology import Route
 from tenantry.ports import ManyNamespaces
@@ -49,16 +49,20 @@ async def query_together(
     if not held:
         return Together([], left)
     by_namespace = {route.place.namespace: (tenant, route) for tenant, route in held}
+    started, ok = router.clock.monotonic(), False
     try:
         backend = cast(ManyNamespaces, await router.pool.backend(index, shard))
         found = await backend.query_many(list(by_namespace), query, per_tenant)
-    except TenantryError:
+        ok = True
+    except TenantryError as error:
+        ok = isinstance(error, RequestError)  # the caller's fault is none of the shard's
         if not router.member.still(term):
             return Together([], list(listed))
         raise
     finally:
         for tenant, route in held:
             inflight.leave(index, tenant, route.epoch)
+        router.telemetry.operation("search-part", index, shard, router.clock.monotonic() - started, ok)
     if not router.member.still(term):
         return Together([], list(listed))
     for tenant, _ in held:

@@ -70,8 +70,8 @@ class Router:
         self.pool = pool
         self.limits = limits
         self.request_timeout_s = request_timeout_s
-        self._clock = clock
-        self._telemetry = telemetry
+        self.clock = clock
+        self.telemetry = telemetry
         self._writing: set[asyncio.Future[Any]] = set()
         #: Of each index how often something of it was written from here; grows when that is done.
         self.versions: Counter[str] = Counter()
@@ -241,7 +241,7 @@ class Router:
     ) -> T:
         """Act under the tenant's route until that was done under a lease that held to the end (rule R1)."""
         shard, missed, ok = "", "", False
-        started = self._clock.monotonic()
+        started = self.clock.monotonic()
         try:
             async with asyncio.timeout(self.request_timeout_s):
                 while True:
@@ -277,7 +277,7 @@ class Router:
             raise DeadlineExceeded(f"{kind}{on} took over {self.request_timeout_s:g} s") from late
         finally:
             if shard:
-                self._telemetry.operation(kind, index, shard, self._clock.monotonic() - started, ok, tenant)
+                self.telemetry.operation(kind, index, shard, self.clock.monotonic() - started, ok, tenant)
 
     @staticmethod
     def _missing(tenant: str, route: Route, missed: str, error: NotFound) -> str:

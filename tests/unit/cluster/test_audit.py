@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any
@@ -331,3 +332,35 @@ async def test_what_a_program_does_is_recorded(lab: Any) -> None:
     assert {one.actor for one in entries} == {"library"}
     assert msgspec.json.decode(entries[6].detail) == {"top_k": 3, "tenants": "acme", "tenants_named": 1}
     assert (await cluster.audit.verify()).whole
+
+
+#: Methods of a cluster's faces that only look, wait, or answer for somebody who is recorded.
+LOOKING = frozenset(
+    "aclose advise any_exist authenticate behind copies cost deleted get imagine list plan schedule tried usage verify "
+    "wait".split()
+)
+#: Refused whatever is asked; and one that asks for each key in turn.
+OTHERS = frozenset(("rename", "revoke_all"))
+
+
+def test_no_face_changes_the_cluster_unrecorded(lab: Any) -> None:
+    cluster = lab.cluster
+    faces = ("indexes", "shards", "tenants", "keys", "moves", "plans", "backups", "adoption", "advice")
+    unrecorded = []
+    for name, face in ((name, getattr(cluster, name)) for name in faces):
+        for method in dir(face):
+            found = getattr(type(face), method, None)
+            if method.startswith("_") or not inspect.iscoroutinefunction(inspect.unwrap(found) if found else None):
+                continue
+            if not hasattr(found, "__wrapped__") and method not in LOOKING | OTHERS:
+                unrecorded.append(f"{name}.{method}")
+            elif hasattr(found, "__wrapped__"):
+                assert face._deeds is cluster.deeds, name
+    assert unrecorded == []
+
+
+async def test_adoptions_are_recorded_as_one_deed(lab: Any) -> None:
+    await lab.cluster.adoption.adopt("memory", shard="old")
+    told = [(one.action, one.result, one.shard) for one in await lab.cluster.audit.list(Wanted(after=0))]
+    assert told[-2:] == [("index.adopt", "begun", "old"), ("index.adopt", "ok", "old")]
+    assert ("shard.add", "ok", "old") not in told

@@ -81,6 +81,8 @@ async def test_an_engine_that_can_is_asked_once(labs):
         f"shard-{i}": ["query_many"] for i in range(3)
     }
     assert [one.calls for one in found.shards] == [1, 1, 1]
+    readings = await lab.cluster.readings()
+    assert [readings.shards[f"shard-{i}"].parts for i in range(3)] == [1, 1, 1]
     await lab.cluster.search_all(V, tenants=["t03"])
     assert [call for backend in lab.backends.values() for call in backend.calls].count("query") == 1
 

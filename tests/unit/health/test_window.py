@@ -100,11 +100,11 @@ def test_kinds_failures_and_indexes_are_told_apart(measured):
     for kind, ok in (("query", True), ("query", False), ("fetch", True), ("upsert", True), ("search-part", True)):
         measured.operation(kind, "default", "s", 0.5, ok, "t")
     measured.operation("query", "other", "s", 0.5, True, "u")
-    measured.operation("search-all", "default", "s", 9.0, True)
+    measured.operation("search-part", "default", "s", 9.0, True)  # for several tenants
     found = measured.readings("default")
     shard = found.shards["s"]
-    assert (shard.queries, shard.reads, shard.writes, shard.parts, shard.errors) == (2, 1, 1, 1, 1)
-    assert shard.error_rate == pytest.approx(0.2)
+    assert (shard.queries, shard.reads, shard.writes, shard.parts, shard.errors) == (2, 1, 1, 2, 1)
+    assert shard.error_rate == pytest.approx(1 / 6)
     assert sum(shard.bins.values()) == 2
     assert set(found.tenants) == {"t"}
     assert measured.readings("other").shards["s"].queries == 1

@@ -10,7 +10,8 @@ from tenantry.control.measure.sketch import add_bins, quantiles_s
 
 #: Places in `Tally.counts`.
 QUERIES, READS, WRITES, PARTS, ERRORS = range(5)
-#: What each kind of operation is counted as; ``search-part`` is one tenant's part of a cross-tenant search.
+#: What each kind of operation is counted as; ``search-part`` is a request to a shard in a cross-tenant search,
+#: for one tenant or, where the engine can, for several.
 GROUPS = {"query": QUERIES, "upsert": WRITES, "update": WRITES, "delete": WRITES, "search-part": PARTS}
 #: Under this name are counted the tenants beyond the bound of a slice.
 OTHERS = ""

@@ -51,19 +51,18 @@ class Measured:
     def operation(self, kind: str, index: str, shard: str, seconds: float, ok: bool, tenant: str | None = None) -> None:
         """One finished data-plane operation on a shard."""
         self._tell(kind, index, shard, seconds, ok, tenant)
-        if tenant is None:
-            return  # a search over many tenants is counted by its parts, and by `search`
         if self._now() >= self._until:
             self._rotate()
-        tally = self._shards.get((index, shard))
-        mine = self._tenants.get((index, tenant))
-        if tally is None or mine is None:
-            tally, mine = self._first(index, shard, tenant)
         group = GROUPS.get(kind, READS)
+        tally = self._shards.get((index, shard)) or self._of_shard(index, shard)
         tally.counts[group] += 1
-        mine.counts[group] += 1
         if not ok:
             tally.counts[ERRORS] += 1
+        if tenant is None:  # several tenants in one request
+            return
+        mine = self._tenants.get((index, tenant)) or self._of_tenant(index, tenant)
+        mine.counts[group] += 1
+        if not ok:
             mine.counts[ERRORS] += 1
         if group == QUERIES:
             key = bin_of(seconds)
@@ -136,16 +135,18 @@ class Measured:
             self._closed.append(Slice(number, self._slice_s))
         self._begin(first + passed - 1, self._since + passed * self._slice_s)
 
-    def _first(self, index: str, shard: str, tenant: str) -> tuple[Tally, Tally]:
-        """The tallies of a shard and a tenant of which one was not seen in this slice."""
+    def _of_shard(self, index: str, shard: str) -> Tally:
         tally = self._shards.get((index, shard))
         if tally is None:
             tally = self._shards[index, shard] = new_tally()
             self._slice.shards.setdefault(index, {})[shard] = tally
-        mine = self._tenants.get((index, tenant))
-        if mine is None:
+        return tally
+
+    def _of_tenant(self, index: str, tenant: str) -> Tally:
+        tally = self._tenants.get((index, tenant))
+        if tally is None:
             named = tenant if len(self._tenants) < self._most_tenants else OTHERS
-            mine = self._tenants.get((index, named)) or new_tally()
-            self._tenants[index, named] = mine
-            self._slice.tenants.setdefault(index, {})[named] = mine
-        return tally, mine
+            tally = self._tenants.get((index, named)) or new_tally()
+            self._tenants[index, named] = tally
+            self._slice.tenants.setdefault(index, {})[named] = tally
+        return tally
