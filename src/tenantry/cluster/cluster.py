@@ -65,6 +65,7 @@ from tenantry.router.news import News
 from tenantry.router.resolve import Resolver
 from tenantry.router.router import Router
 from tenantry.router.scatter import Options, ScatterResult, SearchLimits
+from tenantry.router.secret import ClusterSecret
 from tenantry.router.shards import ShardPool
 from tenantry.router.shared import Shared
 from tenantry.router.verify import RoutingReport, RoutingVerifier
@@ -208,15 +209,9 @@ class Cluster:
             logged=LoggedWriter(catalog, news, clock),
             request_timeout_s=parts.request_timeout_s,
         )
-        self.scatter = RecordedScatter(
-            catalog,
-            self.router,
-            clock,
-            measured,
-            parts.token,
-            lambda name: parts.embedder(name).model,
-            msgspec.structs.replace(parts.searching, deadline_s=parts.search_deadline_s),
-        )
+        secret = ClusterSecret(catalog.settings, parts.token)
+        self.cursors = Cursors(secret)
+        self.scatter = _scatter(parts, self.router, measured, secret)
         self.documents = DocumentStore(catalog, self.router, self.scatter, parts.embedder)
         self.keys = KeyAdmin(catalog, clock, parts.token, parts.key_pepper, limits)
         self.keys.tell = self._bulletin.tell
@@ -241,7 +236,6 @@ class Cluster:
         catalog, clock, limits, pool = context.catalog, context.clock, context.limits, context.pool
         self.audit = Audit(catalog, clock)
         self.deeds = Deeds(self.audit, clock)
-        self.cursors = Cursors(catalog.settings, parts.token)
         self.shards = ShardAdmin(catalog, pool, parts.default_backend, parts.backends)
         self.indexes = IndexAdmin(
             catalog, pool, context.resolver, self.shards, parts.policy, parts.embedder, clock, self.keys
@@ -364,6 +358,18 @@ class Cluster:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _scatter(parts: Parts, router: Router, telemetry: Telemetry, secret: ClusterSecret) -> RecordedScatter:
+    return RecordedScatter(
+        parts.catalog,
+        router,
+        parts.clock,
+        telemetry,
+        secret,
+        lambda name: parts.embedder(name).model,
+        msgspec.structs.replace(parts.searching, deadline_s=parts.search_deadline_s),
+    )
 
 
 def _health_checks(parts: Parts, views: HealthViews, member: Member) -> HealthChecks:

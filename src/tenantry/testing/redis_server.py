@@ -8,11 +8,10 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 from typing import Self
 
-from tenantry.testing.servers import ServerMissing, free_port, listens
+from tenantry.testing.servers import ServerMissing, free_port, wait_until_listens
 
 START_S = 10
 STOP_S = 10
@@ -77,12 +76,7 @@ class RedisServer:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        until = time.monotonic() + START_S
-        while time.monotonic() < until and self._process.poll() is None:
-            if listens(self.port):
-                return
-            time.sleep(0.02)  # noqa: TID251  # nothing says when it listens
-        raise RuntimeError(f"Redis did not start:\n{log.read_text(errors='replace')[-2000:]}")
+        wait_until_listens(self._process, self.port, START_S, log)
 
     def stop(self) -> None:
         """Stop it and remove its files; safe to call twice."""

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -19,6 +20,8 @@ from typing import Any, Self, TypeVar
 Server = TypeVar("Server")
 START_S = 30
 STOP_S = 20
+#: Between two looks whether a server takes connections, seconds.
+LOOK_S = 0.02
 _TRIES = 3
 _ROLE = "tenantry"
 #: No fsync: these databases live for seconds, and outlive a crash of the server if not of the machine. Small, so that
@@ -284,6 +287,17 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def wait_until_listens(process: subprocess.Popen[bytes], port: int, within_s: float, log: Path) -> None:
+    """Return when a process that was started takes connections. Nothing tells of that, so the port is tried again and
+    again. Raises RuntimeError, with the end of its log: it ended, or took too long."""
+    until = time.monotonic() + within_s
+    while time.monotonic() < until and process.poll() is None:
+        if listens(port):
+            return
+        time.sleep(LOOK_S)  # noqa: TID251
+    raise RuntimeError(f"{log.parent.name} did not start:\n{log.read_text(errors='replace')[-2000:]}")
 
 
 def listens(port: int) -> bool:

@@ -336,8 +336,10 @@ async def test_what_a_program_does_is_recorded(lab: Any) -> None:
 
 #: Methods of a cluster's faces that only look, wait, or answer for somebody who is recorded.
 LOOKING = frozenset(
-    "aclose advise any_exist authenticate behind copies cost deleted get imagine list plan schedule tried usage verify "
-    "wait".split()
+    (
+        *("aclose", "advise", "any_exist", "authenticate", "behind", "copies", "cost", "deleted", "get", "imagine"),
+        *("list", "plan", "schedule", "tried", "usage", "verify", "wait"),
+    )
 )
 #: Refused whatever is asked; and one that asks for each key in turn.
 OTHERS = frozenset(("rename", "revoke_all"))

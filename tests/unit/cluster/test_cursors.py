@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from tenantry.cluster.cursors import Cursors
 from tenantry.errors import InvalidArgument
+from tenantry.router.secret import ClusterSecret
 from tenantry.testing.memory_catalog import MemoryCatalog
 
-CURSORS = Cursors(MemoryCatalog().settings, secrets.token_hex)
+CURSORS = Cursors(ClusterSecret(MemoryCatalog().settings, secrets.token_hex))
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
 
@@ -60,7 +61,7 @@ async def test_every_bit_counts() -> None:
 
 async def test_gateways_of_one_cluster_take_each_other_s_and_no_stranger_s() -> None:
     catalog = MemoryCatalog()
-    one, two = (Cursors(catalog.settings, secrets.token_hex) for _ in range(2))
+    one, two = (Cursors(ClusterSecret(catalog.settings, secrets.token_hex)) for _ in range(2))
     assert await two.read(await one.make("p", "ids"), "ids") == "p"
     with pytest.raises(InvalidArgument):
         await CURSORS.read(await one.make("p", "ids"), "ids")

@@ -7,29 +7,17 @@ from typing import Any
 import msgspec
 
 from tenantry.gateway.native.wire import Body
+from tenantry.model.advice import Question
 
 
-class Advise(Body):
+class Advise(Question, frozen=True, forbid_unknown_fields=True):
     """What is asked about a measured index; what is left out is as measured, or the default. ``prices`` are tables laid
     over the price book."""
 
-    offer: str | None = None
-    overhead: list[str] | None = None
-    growth: float | None = None
-    months: int = 12
-    budget: float | None = None
-    revenue: float | None = None
-    isolated: bool = False
-    unpredictable: bool = False
-    qps: float | None = None
-    cross_tenant: float | None = None
-    p95_ms: float | None = None
-    shards: list[int] = msgspec.field(default_factory=list)
-    policy: str = "least-loaded"
     prices: dict[str, Any] | None = None
 
 
-class Imagine(Advise, kw_only=True):
+class Imagine(Advise, frozen=True, kw_only=True):
     """A cluster that does not exist yet, and what is asked about it."""
 
     tenants: int

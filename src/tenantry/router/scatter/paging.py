@@ -10,10 +10,7 @@ made up, is refused.
 
 from __future__ import annotations
 
-import binascii
 import hashlib
-import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 
 import msgspec
@@ -21,9 +18,11 @@ import msgspec
 from tenantry.errors import InvalidArgument
 from tenantry.model.filters import Filter
 from tenantry.model.records import Vector
+from tenantry.model.signed import opened, signed
 from tenantry.router.scatter.merge import Key
 
-SIGNATURE_BYTES = 16
+#: No listing is called that.
+CONTEXT = b"search"
 #: Much longer than any that is given out: two names of 512 characters.
 MOST_CHARS = 8_192
 WHERE = "one that the search before gave, with the same question"
@@ -53,23 +52,12 @@ def digest_of(
 
 def cursor_of(position: Position, digest: bytes, secret: bytes) -> str:
     """The cursor of a position in the answer to a question."""
-    told = msgspec.msgpack.encode(position)
-    return urlsafe_b64encode(_signature(told, digest, secret) + told).decode().rstrip("=")
+    return signed(msgspec.msgpack.encode(position), CONTEXT + digest, secret)
 
 
 def position_of(cursor: object, digest: bytes, secret: bytes) -> Position:
     """The position that `cursor_of` was given. Raises InvalidArgument."""
-    if not isinstance(cursor, str) or not cursor.isascii() or not 0 < len(cursor) <= MOST_CHARS:
+    told = opened(cursor, CONTEXT + digest, secret, MOST_CHARS)
+    if told is None:
         raise InvalidArgument("cursor", cursor, WHERE)
-    try:
-        raw = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-        told = raw[SIGNATURE_BYTES:]
-        if not hmac.compare_digest(raw[:SIGNATURE_BYTES], _signature(told, digest, secret)):
-            raise InvalidArgument("cursor", cursor, WHERE)
-        return msgspec.msgpack.decode(told, type=Position)
-    except (binascii.Error, msgspec.DecodeError) as wrong:
-        raise InvalidArgument("cursor", cursor, WHERE) from wrong
-
-
-def _signature(told: bytes, digest: bytes, secret: bytes) -> bytes:
-    return hmac.digest(secret, digest + told, "sha256")[:SIGNATURE_BYTES]
+    return msgspec.msgpack.decode(told, type=Position)

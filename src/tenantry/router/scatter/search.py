@@ -21,9 +21,8 @@ from tenantry.router.scatter.places import Placed, Places, by_shard
 from tenantry.router.scatter.shapes import ModelGroup, Options, ScatterResult, SearchLimits
 from tenantry.router.scatter.sizes import Sizes
 from tenantry.router.scatter.standing import Standings
+from tenantry.router.secret import ClusterSecret
 
-KEY_SETTING = "search.cursor-key"
-KEY_BYTES = 32
 NAMED_IN_MESSAGES = 3
 PLAIN = Options()
 
@@ -57,7 +56,7 @@ class Scatter:
     """Searches over chosen tenants or all of a logical index.
 
     Args:
-        token: that many random bytes as hexadecimal.
+        secret: signs cursors.
         model_of: name of an embedder to the model that it has.
     """
 
@@ -67,7 +66,7 @@ class Scatter:
         router: Router,
         clock: Clock,
         telemetry: Telemetry,
-        token: Callable[[int], str],
+        secret: ClusterSecret,
         model_of: Callable[[str], str],
         limits: SearchLimits = SearchLimits(),
     ) -> None:
@@ -75,7 +74,7 @@ class Scatter:
         self._router = router
         self._clock = clock
         self._telemetry = telemetry
-        self._token = token
+        self._cluster_secret = secret
         self._model_of = model_of
         self._limits = limits
         self._places = Places(catalog, router)
@@ -134,7 +133,7 @@ class Scatter:
         options: Options,
         started: float,
     ) -> ScatterResult:
-        await self._key()
+        self._secret = await self._cluster_secret.get()
         question = await self._question(index, query, tenants, deadline_s, options)
         version, asked = self._version(index), question.asked if self._answers.is_on else None
         if asked is not None:
@@ -187,7 +186,7 @@ class Scatter:
             place = digest_of(index, made_at, vector[:0], None, tenants, [*more, options.bound])
         after = None
         if options.cursor is not None:
-            after = position_of(options.cursor, place, await self._key())
+            after = position_of(options.cursor, place, self._secret)
             checked = msgspec.structs.replace(checked, top_k=min(checked.top_k, most - after.seen))
         return _Question(logical, checked, tenants, options, limit_s, digest, place, after)
 
@@ -253,17 +252,10 @@ class Scatter:
     def _next(self, question: _Question, found: Gathered) -> str | None:
         """Where the next page goes on: none after a page that is not full, and none beyond the largest ``top_k``."""
         most = self._router.limits.top_k
-        if len(found.hits) < question.query.top_k or question.depth >= most or not self._secret:
+        if len(found.hits) < question.query.top_k or question.depth >= most:
             return None
         score, tenant, id = key_of(found.hits[-1])
         return cursor_of(Position(score, tenant, id, question.depth), question.place, self._secret)
-
-    async def _key(self) -> bytes:
-        """The cluster's key for cursors, made when it is first wanted."""
-        if not self._secret:
-            made = await self._catalog.settings.put_if_absent(KEY_SETTING, self._token(KEY_BYTES))
-            self._secret = bytes.fromhex(made)
-        return self._secret
 
     def _version(self, index: str) -> tuple[int, int]:
         """Grows with every write and every change of a route from here."""
