@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from tenantry.control.advisor import attribute, what_if
 from tenantry.control.consult import consult, imagine, offer_and_capacity
+from tenantry.control.measure.readings import Readings
 from tenantry.control.monitor import Monitor
 from tenantry.control.prices import prices
 from tenantry.control.usage import usage_of
@@ -26,14 +27,21 @@ class AdviceAdmin:
     """Everything here only reads.
 
     Args:
+        readings: gives what was counted of an index of late.
         tables: prices that are laid over those of the package.
         overhead: what this cluster has besides shards, by names in the price book.
     """
 
     def __init__(
-        self, monitor: Monitor, catalog: Catalog, tables: Mapping[str, Any] | None, overhead: tuple[str, ...]
+        self,
+        monitor: Monitor,
+        readings: Callable[[str], Awaitable[Readings]],
+        catalog: Catalog,
+        tables: Mapping[str, Any] | None,
+        overhead: tuple[str, ...],
     ) -> None:
         self._monitor = monitor
+        self._readings = readings
         self._catalog = catalog
         self._tables = tables
         self._overhead = overhead
@@ -46,7 +54,8 @@ class AdviceAdmin:
         """An index as the advisor sees it, measured now. Raises NotFound."""
         logical = await self._catalog.indexes.get(index)
         view = await self._monitor.view(index)
-        return usage_of(logical, view, await self._created(index))
+        found = await self._readings(index)
+        return usage_of(logical, view, found, await self._created(index))
 
     async def advise(
         self, index: str = DEFAULT_INDEX, *, prices: Mapping[str, Any] | None = None, **question: Any

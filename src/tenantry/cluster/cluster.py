@@ -217,8 +217,9 @@ class Cluster:
         self.keys.tell = self._bulletin.tell
         self._bulletin.on_event.append(self.keys.hear)
         self._bulletin.on_missed.append(self.keys.missed)
+        self._sharing = Sharing(measured, catalog, member, clock, parts.window_s)
         self._administer(parts, context)
-        self._watch(parts, context, shared, measured)
+        self._watch(parts, context, shared)
         steered = (
             self.indexes,
             self.shards,
@@ -248,21 +249,19 @@ class Cluster:
         self._backup = BackupService(context, parts.open_archive, parts.backup_key, parts.token, parts.backends)
         jobs = Jobs(clock, parts.token)
         self.backups = BackupAdmin(self._backup, jobs, Scheduler(clock, scheduled(self._backup, jobs)))
-        activity = context.inflight.activity
-        monitor = Monitor(catalog, pool, clock, lambda index: activity.loads(index, clock.monotonic()))
+        monitor = Monitor(catalog, pool, clock, self._sharing.fresh)
         self.plans = PlanAdmin(monitor, self._runs, self.shards, limits)
         besides = (*(["redis"] if parts.shared is not None else []), *([] if parts.sole else ["postgresql"]))
-        self.advice = AdviceAdmin(monitor, catalog, parts.prices, besides)
+        self.advice = AdviceAdmin(monitor, self._sharing.fresh, catalog, parts.prices, besides)
         self.adoption = AdoptAdmin(catalog, pool, self.shards, self.advice, self.plans, clock, limits)
 
-    def _watch(self, parts: Parts, context: Context, shared: Shared, measured: Measured) -> None:
+    def _watch(self, parts: Parts, context: Context, shared: Shared) -> None:
         """What looks after it while it is served."""
         catalog, clock, member, pool = context.catalog, context.clock, context.member, context.pool
         self._verifier = verifier = RoutingVerifier(
             catalog, parts.cache, pool, context.resolver, SharedVerifier(shared, catalog.tenants)
         )
         self.routing_checks = RoutingChecks(catalog, verifier, member, clock, parts.check_every_s)
-        self._sharing = Sharing(measured, catalog, member, clock, parts.window_s)
         views = HealthViews(catalog, pool, verifier, self._sharing, clock, parts.thresholds)
         self.health_checks = _health_checks(parts, views, member)
 
@@ -309,8 +308,7 @@ class Cluster:
         """Counts, rates and latencies of each shard and tenant over the window, of all gateways. Raises NotFound,
         Unavailable."""
         await self._pool.index(index)
-        await self._sharing.refresh()
-        return self._sharing.readings(index)
+        return await self._sharing.fresh(index)
 
     def check_health_regularly(self) -> None:
         """Check the health every ``health_every_s`` from now on, until the cluster is closed, and share with the other

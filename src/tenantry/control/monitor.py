@@ -1,11 +1,12 @@
-"""Measures what the planner wants to know: sizes on the backends, load in this process, history in the catalog."""
+"""Measures what the planner wants to know: sizes on the backends, load on all gateways, history in the catalog."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from statistics import median
 
+from tenantry.control.measure.readings import Reading, Readings
 from tenantry.errors import TenantryError
 from tenantry.model.moves import Move, Phase
 from tenantry.model.plan import PlanView, TenantLoad
@@ -25,15 +26,15 @@ UNFINISHED = (TenantState.CREATING, TenantState.RESTORING, TenantState.DELETING)
 
 
 class Monitor:
-    """Args: ``loads`` gives the operations a second of the tenants of an index; idle ones may be left out."""
+    """Args: ``readings`` gives what was counted of an index of late."""
 
     def __init__(
-        self, catalog: Catalog, pool: ShardPool, clock: Clock, loads: Callable[[str], Mapping[str, float]]
+        self, catalog: Catalog, pool: ShardPool, clock: Clock, readings: Callable[[str], Awaitable[Readings]]
     ) -> None:
         self._catalog = catalog
         self._pool = pool
         self._clock = clock
-        self._loads = loads
+        self._readings = readings
 
     async def view(self, index: str) -> PlanView:
         """All shards and tenants of an index at this moment. A tenant that cannot be measured stays where it is, with
@@ -43,7 +44,7 @@ class Monitor:
         moves = await self._catalog.moves.list(index, limit=MOST_MOVES)
         moving = {move.tenant: move for move in moves if not move.ended}
         moved_at = _moved_at(moves)
-        loads = self._loads(index)
+        tenants_read = (await self._readings(index)).tenants
         turn = asyncio.Semaphore(AT_ONCE)
 
         async def measured(tenant: Tenant) -> TenantLoad:
@@ -54,7 +55,7 @@ class Monitor:
                 shard=tenant.route.place.shard,
                 vectors=stats.vectors,
                 bytes=stats.bytes,
-                load=loads.get(tenant.name, 0.0),
+                load=load_of(tenants_read.get(tenant.name)),
                 spec=tenant.spec,
                 moved_at=moved_at.get(tenant.name),
                 fixed=trouble or _fixed(tenant, moving.get(tenant.name)),
@@ -101,6 +102,11 @@ class Monitor:
             return await backend.stats(place.namespace), None
         except TenantryError as error:
             return NamespaceStats(0), f"it cannot be measured ({error})"
+
+
+def load_of(reading: Reading | None) -> float:
+    """Operations a second; an idle tenant has no reading."""
+    return 0.0 if reading is None else reading.own_per_second
 
 
 def _fixed(tenant: Tenant, move: Move | None) -> str | None:

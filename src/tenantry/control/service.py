@@ -173,7 +173,6 @@ class MoveService:
 
     async def _round(self) -> bool:
         """Look once; True when there are no open moves."""
-        self._context.inflight.activity.tick(self._context.clock.monotonic())
         moves = await self._context.catalog.moves.list(open_only=True, limit=MOST_OPEN)
         if moves:
             self._exclusive()

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 
 #: Tenants whose floors and counts are kept; past that the oldest go.
 MOST_KEPT = 100_000
-#: Length of the windows over which operations are counted, seconds.
-WINDOW_S = 60.0
 
 
 class Inflight:
@@ -17,14 +14,14 @@ class Inflight:
     Entering and leaving cost two dictionary operations each, and nothing waits for anything.
 
     Attributes:
-        activity: requests that were answered, by tenant.
+        answered: requests that were answered, ever.
         forgotten: floors that are not known any more.
     """
 
-    __slots__ = ("_floors", "_held", "_waiters", "activity", "forgotten")
+    __slots__ = ("_floors", "_held", "_waiters", "answered", "forgotten")
 
     def __init__(self) -> None:
-        self.activity = Activity()
+        self.answered = 0
         self.forgotten = 0
         self._held: dict[tuple[str, str, int], int] = {}
         self._floors: dict[tuple[str, str], int] = {}
@@ -64,47 +61,3 @@ class Inflight:
                 await changed.wait()
         finally:
             self._waiters.remove(changed)
-
-
-class Activity:
-    """Operations of each tenant in this process, over the last one to two windows.
-
-    Attributes:
-        total: of all tenants, ever.
-    """
-
-    __slots__ = ("_before", "_before_s", "_now", "_since", "total")
-
-    def __init__(self) -> None:
-        self.total = 0
-        self._now: dict[tuple[str, str], int] = {}
-        self._before: dict[tuple[str, str], int] = {}
-        self._before_s = 0.0
-        self._since: float | None = None
-
-    def count(self, index: str, tenant: str) -> None:
-        """Note one operation."""
-        key = (index, tenant)
-        self.total += 1
-        self._now[key] = self._now.get(key, 0) + 1
-
-    def tick(self, monotonic: float) -> None:
-        """Let a window end when it is over; to be called now and then."""
-        if self._since is None:
-            self._since = monotonic
-        elif monotonic - self._since >= WINDOW_S or len(self._now) > MOST_KEPT:
-            self._before, self._before_s = self._now, monotonic - self._since
-            self._now, self._since = {}, monotonic
-
-    def loads(self, index: str, monotonic: float) -> Mapping[str, float]:
-        """Operations a second of each tenant of an index that had any; idle tenants are left out."""
-        self.tick(monotonic)
-        seconds = self._before_s + monotonic - (monotonic if self._since is None else self._since)
-        if seconds <= 0:
-            return {}
-        counts: dict[str, int] = {}
-        for window in (self._before, self._now):
-            for (of, tenant), number in window.items():
-                if of == index:
-                    counts[tenant] = counts.get(tenant, 0) + number
-        return {tenant: number / seconds for tenant, number in counts.items()}

@@ -65,8 +65,7 @@ async def query_together(
         router.telemetry.operation("search-part", index, shard, router.clock.monotonic() - started, ok)
     if not router.member.still(term):
         return Together([], list(listed))
-    for tenant, _ in held:
-        inflight.activity.count(index, tenant)
+    inflight.answered += len(held)
     left += [by_namespace[namespace] for namespace in found.missing]
     return Together(_named(found, by_namespace), left)
 

@@ -270,7 +270,7 @@ class Router:
                         await self.resolver.reload(index, tenant)
                         continue
                     ok = True
-                    self.inflight.activity.count(index, tenant)
+                    self.inflight.answered += 1
                     return answer
         except TimeoutError as late:
             on = f" on shard {shard!r}" if shard else ""

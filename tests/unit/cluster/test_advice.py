@@ -29,16 +29,22 @@ async def test_a_retired_shard_costs_nothing(lab):
 
 
 async def test_requests_that_were_measured_count(lab):
-    await lab.cluster.advice.usage()  # the first look begins the window
     await fill(lab, {"busy": 10, "calm": 10})
-    for _ in range(50):
+    for _ in range(90):
         await lab.cluster.tenant("busy").query([1, 0])
     lab.clock.advance(10)
+    few = await lab.cluster.advice.usage()
+    assert (few.cross_tenant, few.p95_ms) == (None, None)
+    for _ in range(10):
+        await lab.cluster.search_all([1, 0])
     usage = await lab.cluster.advice.usage()
+    assert usage.cross_tenant == pytest.approx(0.1)
+    assert usage.p95_ms is not None
+    assert usage.write_share == pytest.approx(2 / 92)
     by_name = {each.name: each.qps for each in usage.tenants}
     assert by_name["busy"] > 10 * by_name["calm"] > 0
     card = await lab.cluster.advice.advise(offer="reference")
-    assert card.workload.qps == pytest.approx(sum(by_name.values()))
+    assert card.workload.qps == pytest.approx(9.0)  # queries alone, of 92 operations in 10 s
 
 
 async def test_growth_is_read_off_the_tenants(lab):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tenantry.model.changes import Nothing, put
-from tenantry.router.inflight import WINDOW_S, Inflight
+from tenantry.router.inflight import Inflight
 from tenantry.router.member import Member
 from tenantry.router.news import News
 from tenantry.testing.clock import ManualClock
@@ -37,19 +37,6 @@ async def test_nothing_enters_under_an_epoch_that_was_drained():
     await inflight.drain(*KEY, 3)
     assert not inflight.enter(*KEY, 4)
     assert inflight.enter("default", "other", 1)
-
-
-def test_loads_are_operations_a_second_over_the_last_windows():
-    activity = Inflight().activity
-    activity.tick(0.0)
-    for _ in range(120):
-        activity.count(*KEY)
-    assert activity.loads("default", 30.0) == {"acme": 4.0}
-    activity.tick(WINDOW_S)
-    assert activity.loads("default", WINDOW_S + 30) == {"acme": 120 / (WINDOW_S + 30)}
-    activity.tick(2 * WINDOW_S)
-    assert activity.loads("default", 2 * WINDOW_S + 1) == {}
-    assert activity.loads("elsewhere", 2 * WINDOW_S + 1) == {}
 
 
 class Fleet:

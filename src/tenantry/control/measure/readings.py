@@ -105,6 +105,13 @@ class Reading(msgspec.Struct, frozen=True, eq=False):
         return self.queries + self.reads + self.writes + self.parts
 
     @property
+    def own_per_second(self) -> float:
+        """Operations a second that the tenant asked for itself, without parts of cross-tenant searches: what moves
+        with it, and what it is billed for."""
+        own = self.queries + self.reads + self.writes
+        return own / self.seconds if self.seconds > 0 else 0.0
+
+    @property
     def per_second(self) -> float:
         """Operations a second."""
         return self.operations / self.seconds if self.seconds > 0 else 0.0

@@ -59,6 +59,11 @@ class Sharing:
         """An index as all processes saw it, as of the last look at the others."""
         return merged(index, [self._measured.slices(), *(others.values() for others in self._others.values())])
 
+    async def fresh(self, index: str) -> Readings:
+        """As `readings`, after a look at the others. Raises Unavailable."""
+        await self.refresh()
+        return self.readings(index)
+
     async def refresh(self) -> None:
         """Look at what the others have put. Raises Unavailable."""
         if self._member.sole:

@@ -22,18 +22,18 @@ class Throttle:
         self._context = context
         self._rate = rate
         self._share = share
-        self._answered = context.inflight.activity.total
+        self._answered = context.inflight.answered
         self._began = context.clock.monotonic()
         self._records = 0
 
     async def page(self, records: int, seconds: float) -> None:
         """Pause after a page of that many records that took that long."""
-        activity, clock = self._context.inflight.activity, self._context.clock
+        inflight, clock = self._context.inflight, self._context.clock
         pause = 0.0
-        if activity.total != self._answered:
+        if inflight.answered != self._answered:
             pause = min(seconds * (1 / self._share - 1), PAUSE_MOST_S)
         if self._rate is not None:
             self._records += records
             pause = max(pause, self._records / self._rate - (clock.monotonic() - self._began))
         await clock.sleep(pause)
-        self._answered = activity.total
+        self._answered = inflight.answered
