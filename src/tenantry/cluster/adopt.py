@@ -16,6 +16,7 @@ from tenantry.model.adoption import Adoption, LeftAlone
 from tenantry.model.limits import Limits, check_index_name, check_tenant_name
 from tenantry.model.topology import DEFAULT_INDEX, Place, Shard, ShardState, TenantSpec, TenantState
 from tenantry.ports import Catalog, Clock, VectorBackend
+from tenantry.router.listing import every_tenant
 from tenantry.router.shards import ShardPool
 
 PAGE = 1_000
@@ -171,12 +172,7 @@ class AdoptAdmin:
 
     async def _places(self, index: str) -> dict[str, Place]:
         """Where each tenant is, by its name."""
-        found: dict[str, Place] = {}
-        after: str | None = None
-        while page := await self._catalog.tenants.list(index, after, PAGE):
-            found |= {tenant.name: tenant.route.place for tenant in page}
-            after = page[-1].name
-        return found
+        return {tenant.name: tenant.route.place async for tenant in every_tenant(self._catalog.tenants, index)}
 
 
 async def _namespaces(store: VectorBackend) -> list[str]:

@@ -19,8 +19,7 @@ from tenantry.model.advice import Card, Imagined, Question
 from tenantry.model.cost import CostReport, PriceBook, Usage
 from tenantry.model.topology import DEFAULT_INDEX
 from tenantry.ports import Catalog
-
-CATALOG_PAGE = 1_000
+from tenantry.router.listing import every_tenant
 
 
 class AdviceAdmin:
@@ -55,7 +54,8 @@ class AdviceAdmin:
         logical = await self._catalog.indexes.get(index)
         view = await self._monitor.view(index)
         found = await self._readings(index)
-        return usage_of(logical, view, found, await self._created(index))
+        created = [tenant.created_at async for tenant in every_tenant(self._catalog.tenants, index)]
+        return usage_of(logical, view, found, created)
 
     async def advise(
         self, index: str = DEFAULT_INDEX, *, prices: Mapping[str, Any] | None = None, **question: Any
@@ -105,14 +105,6 @@ class AdviceAdmin:
         name, _ = offer_and_capacity(usage, book, offer)
         tried = await asyncio.to_thread(what_if, usage.tenants, usage.dimension, shards, book, name, overhead=besides)
         return msgspec.structs.replace(report, what_if=tried)
-
-    async def _created(self, index: str) -> list[float]:
-        found: list[float] = []
-        after: str | None = None
-        while page := await self._catalog.tenants.list(index, after, CATALOG_PAGE):
-            found += [tenant.created_at for tenant in page]
-            after = page[-1].name
-        return found
 
 
 def _question(given: Mapping[str, Any]) -> Question:

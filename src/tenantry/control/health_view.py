@@ -13,11 +13,11 @@ from tenantry.errors import TenantryError
 from tenantry.model.records import NamespaceStats
 from tenantry.model.topology import Claim, Shard, Tenant, TenantState
 from tenantry.ports import Catalog, Clock
+from tenantry.router.listing import every_tenant
 from tenantry.router.problems import HARMLESS, Problem
 from tenantry.router.shards import ShardPool
 from tenantry.router.verify import RoutingVerifier
 
-CATALOG_PAGE = 1_000
 #: Namespaces that are measured at once, on each shard.
 AT_ONCE = 8
 #: A shard that does not answer for that long is not reachable, seconds.
@@ -52,7 +52,7 @@ class HealthViews:
         await self._catalog.indexes.get(index)
         await self._sharing.refresh()
         readings = self._sharing.readings(index)
-        tenants = await self._tenants(index)
+        tenants = [tenant async for tenant in every_tenant(self._catalog.tenants, index)]
         routing = asyncio.create_task(self._routing(index))
         try:
             shards = await self._shards(index, readings, Counter(one.route.place.shard for one in tenants))
@@ -82,16 +82,6 @@ class HealthViews:
     async def moves(self, index: str) -> dict[str, int]:
         """Phase to how many of the last moves are in it."""
         return dict(Counter(move.phase.value for move in await self._catalog.moves.list(index, limit=MOST_MOVES)))
-
-    async def _tenants(self, index: str) -> list[Tenant]:
-        found: list[Tenant] = []
-        after: str | None = None
-        while True:
-            page = await self._catalog.tenants.list(index, after, CATALOG_PAGE)
-            found.extend(page)
-            if len(page) < CATALOG_PAGE:
-                return found
-            after = page[-1].name
 
     async def _shards(self, index: str, readings: Readings, held: Counter[str]) -> list[ShardHealth]:
         claims = await self._catalog.tenants.claims(index)

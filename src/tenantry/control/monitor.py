@@ -13,9 +13,9 @@ from tenantry.model.plan import PlanView, TenantLoad
 from tenantry.model.records import NamespaceStats
 from tenantry.model.topology import Claim, ClusterView, Shard, ShardView, Tenant, TenantState
 from tenantry.ports import Catalog, Clock
+from tenantry.router.listing import every_tenant
 from tenantry.router.shards import ShardPool
 
-CATALOG_PAGE = 1_000
 #: Namespaces that are measured at once.
 AT_ONCE = 16
 #: Moves that are looked at for the speed of copying and the cool-down.
@@ -40,7 +40,7 @@ class Monitor:
         """All shards and tenants of an index at this moment. A tenant that cannot be measured stays where it is, with
         the reason. Raises NotFound (index)."""
         await self._catalog.indexes.get(index)
-        tenants = await self._tenants(index)
+        tenants = [tenant async for tenant in every_tenant(self._catalog.tenants, index)]
         moves = await self._catalog.moves.list(index, limit=MOST_MOVES)
         moving = {move.tenant: move for move in moves if not move.ended}
         moved_at = _moved_at(moves)
@@ -69,16 +69,6 @@ class Monitor:
             at=self._clock.now(),
             copy_vectors_per_s=_copy_speed(moves),
         )
-
-    async def _tenants(self, index: str) -> list[Tenant]:
-        found: list[Tenant] = []
-        after: str | None = None
-        while True:
-            page = await self._catalog.tenants.list(index, after, CATALOG_PAGE)
-            found.extend(page)
-            if len(page) < CATALOG_PAGE:
-                return found
-            after = page[-1].name
 
     async def _shards(self, index: str) -> list[ShardView]:
         claims = await self._catalog.tenants.claims(index)

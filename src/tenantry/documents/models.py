@@ -20,10 +20,10 @@ import msgspec
 from tenantry.errors import NotFound, Refused, TooLarge
 from tenantry.model.topology import LogicalIndex, Tenant, TenantState
 from tenantry.ports import Catalog, Embedder
+from tenantry.router.listing import every_tenant
 from tenantry.router.router import Router
 
 CACHE_MOST = 100_000
-CATALOG_PAGE = 1_000
 NAMED_IN_MESSAGES = 3
 
 
@@ -115,15 +115,9 @@ class Models:
 
     async def _active(self, logical: LogicalIndex) -> AsyncIterator[str]:
         """Active tenants that have an embedder."""
-        after: str | None = None
-        while True:
-            page = await self._catalog.tenants.list(logical.name, after, CATALOG_PAGE)
-            for tenant in page:
-                if tenant.state is TenantState.ACTIVE and (tenant.spec.embedder or logical.embedder):
-                    yield tenant.name
-            if len(page) < CATALOG_PAGE:
-                return
-            after = page[-1].name
+        async for tenant in every_tenant(self._catalog.tenants, logical.name):
+            if tenant.state is TenantState.ACTIVE and (tenant.spec.embedder or logical.embedder):
+                yield tenant.name
 
     async def of_many(self, index: str, tenants: Sequence[str] | None) -> Embedder:
         """The one embedder of these tenants (None: of all active ones).
@@ -152,18 +146,12 @@ class Models:
             return (await self._bind(logical, None)).embedder
         found: dict[str, list[str]] = {}
         embedders: dict[str, Embedder] = {}
-        after: str | None = None
-        while True:
-            page = await self._catalog.tenants.list(index, after, CATALOG_PAGE)
-            for tenant in page:
-                name = tenant.spec.embedder or logical.embedder
-                if tenant.state is TenantState.ACTIVE and name is not None:
-                    made = self._embedder(name)
-                    found.setdefault(made.model, []).append(tenant.name)
-                    embedders[made.model] = made
-            if len(page) < CATALOG_PAGE:
-                break
-            after = page[-1].name
+        async for tenant in every_tenant(self._catalog.tenants, index):
+            name = tenant.spec.embedder or logical.embedder
+            if tenant.state is TenantState.ACTIVE and name is not None:
+                made = self._embedder(name)
+                found.setdefault(made.model, []).append(tenant.name)
+                embedders[made.model] = made
         if not found:
             return (await self._bind(logical, None)).embedder
         return embedders[_only(found)]

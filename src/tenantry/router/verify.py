@@ -9,6 +9,7 @@ import msgspec
 from tenantry.errors import NotFound, TenantryError
 from tenantry.model.topology import Tenant, TenantState
 from tenantry.ports import Catalog, RouteCache
+from tenantry.router.listing import every_tenant
 from tenantry.router.problems import HARMLESS, Problem
 from tenantry.router.resolve import Resolver
 from tenantry.router.shards import ShardPool
@@ -89,15 +90,10 @@ class RoutingVerifier:
     async def verify_cache(self, index: str) -> list[Problem]:
         """Compare this process's cached routes with the catalog, and heal them."""
         problems: list[Problem] = []
-        after: str | None = None
-        while True:
-            page = await self._catalog.tenants.list(index, after, PAGE)
-            for tenant in page:
-                stale = await self._cached(tenant, heal=True)
-                problems.extend([] if stale is None else [stale])
-            if len(page) < PAGE:
-                return problems
-            after = page[-1].name
+        async for tenant in every_tenant(self._catalog.tenants, index):
+            stale = await self._cached(tenant, heal=True)
+            problems.extend([] if stale is None else [stale])
+        return problems
 
     async def _namespaces(self, index: str, problems: list[Problem]) -> tuple[dict[str, set[str]], int]:
         present: dict[str, set[str]] = {}

@@ -10,9 +10,9 @@ import msgspec
 from tenantry.errors import TooLarge
 from tenantry.model.topology import LogicalIndex, Route, TenantState
 from tenantry.ports import Catalog
+from tenantry.router.listing import every_tenant
 from tenantry.router.router import Router
 
-CATALOG_PAGE = 1_000
 #: Tenants whose embedders are kept at hand.
 MOST_KNOWN = 100_000
 
@@ -73,14 +73,9 @@ class Places:
         listing = _Listing(logical, {})
         if self._router.member.sole:
             self._lists[index] = listing
-        after: str | None = None
-        while True:
-            page = await self._catalog.tenants.list(index, after, CATALOG_PAGE)
-            for row in page:
-                listing.by_name[row.name] = Placed(row.name, row.route, row.spec.embedder)
-            if len(page) < CATALOG_PAGE:
-                return listing
-            after = page[-1].name
+        async for row in every_tenant(self._catalog.tenants, index):
+            listing.by_name[row.name] = Placed(row.name, row.route, row.spec.embedder)
+        return listing
 
     async def _embedder(self, index: str, tenant: str, route: Route) -> str | None:
         """A tenant's own embedder, which never changes in its life; a new life has another epoch."""
