@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,9 +18,11 @@ from pgvector.psycopg import register_vector_async
 from psycopg.types.json import Jsonb
 
 from bench.data import DIMENSION, FILTER_FROM_YEAR, FILTER_LANGUAGE
+from bench.served import served
 from tenantry.model.records import Record
 from tenantry.testing.servers import PostgresServer
 from tenantry.testing.vector_servers import VectorServer
+from tenantry.wiring import init_cluster
 
 TOP_K = 10
 BATCH = 500
@@ -435,36 +436,11 @@ async def running(name: str, folder: Path) -> AsyncIterator[Engine]:
             engine = Qdrant(folder)
         else:
             key = secrets.token_hex(16)
-            engine = Pinecone(await stack.enter_async_context(_gateway(folder / "pinecone", key)), key)
+            async with await init_cluster(folder / "pinecone"):
+                pass
+            engine = Pinecone(stack.enter_context(served(folder / "pinecone", key)), key)
         stack.push_async_callback(engine.close)
         yield engine
 
 
 NAMES = ("pgvector", "chroma", "milvus", "qdrant", "pinecone")
-
-
-@asynccontextmanager
-async def _gateway(folder: Path, key: str) -> AsyncIterator[str]:
-    """``tenantry serve`` on a folder of its own."""
-    import json
-
-    command = [sys.executable, "-m", "tenantry.cli.main"]
-    env = os.environ | {"TENANTRY_ADMIN_KEY": key}
-    made = await asyncio.create_subprocess_exec(
-        *command, "init", "--data", str(folder), "--json", env=env, stdout=asyncio.subprocess.DEVNULL
-    )
-    if await made.wait():
-        raise RuntimeError("`tenantry init` failed")
-    process = await asyncio.create_subprocess_exec(
-        *command, "serve", "--data", str(folder), "--port", "0", "--json",
-        env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        line = await process.stdout.readline()
-        if not line:
-            raise RuntimeError("`tenantry serve` ended without serving")
-        yield json.loads(line)["url"]
-    finally:
-        process.terminate()
-        await process.wait()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
 import socket
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 from bench import clusters, data
 from bench.http_client import Connection, post, query_body, throughput
 from bench.measure import Context, Report, median_us, quantile
+from bench.served import served, stop
 from tenantry.backends.embedded.backend import EmbeddedBackend
 from tenantry.backends.embedded.engine import Engine
 from tenantry.model.records import Metric, Query
@@ -28,7 +28,6 @@ VECTORS = 1_000
 TOP_K = 10
 CONNECTIONS = 16
 MAX_ADDED = 2.0
-STOP_S = 20
 
 
 def run(context: Context) -> Report:
@@ -41,7 +40,8 @@ def run(context: Context) -> Report:
     server_core, client_core = cores[0], cores[-1]
     os.sched_setaffinity(0, {client_core})
     try:
-        with _gateway(context.folder / "cluster", key, server_core) as port:
+        with served(context.folder / "cluster", key, core=server_core) as url:
+            port = urlsplit(url).port or 0
             connection = Connection(port)
             size = len(connection.ask(requests[0]))
             with _empty(size, server_core) as empty_port:
@@ -119,28 +119,6 @@ def _throughput(context: Context, report: Report, ports: dict[str, int], request
 
 
 @contextmanager
-def _gateway(folder: Path, key: str, core: int) -> Iterator[int]:
-    """``tenantry serve`` in a process of its own, on one core."""
-    with _on(core):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tenantry.cli.main", "serve", "--data", str(folder), "--port", "0", "--json"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | {"TENANTRY_ADMIN_KEY": key},
-        )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise RuntimeError("`tenantry serve` ended without serving")
-        port = urlsplit(json.loads(line)["url"]).port
-        assert port
-        yield port
-    finally:
-        _stop(process)
-
-
-@contextmanager
 def _empty(size: int, core: int) -> Iterator[int]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
@@ -153,7 +131,7 @@ def _empty(size: int, core: int) -> Iterator[int]:
     try:
         yield listener.getsockname()[1]
     finally:
-        _stop(process)
+        stop(process)
         listener.close()
 
 
@@ -166,12 +144,3 @@ def _on(core: int) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import secrets
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from bench import clusters
 from bench.http_client import post, query_body, throughput
 from bench.measure import Context, Report
+from bench.served import served
 from tenantry.settings import Settings
 from tenantry.testing.redis_server import RedisServer
 from tenantry.testing.servers import PostgresServer
@@ -25,7 +22,6 @@ GATEWAYS = (1, 2, 3)
 TENANTS, VECTORS = 8, 200
 TOP_K = 10
 CONNECTIONS = 12
-STOP_S = 30
 VARIABLE = "TENANTRY_BENCH_VECTORS"
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -65,15 +61,14 @@ def _measure(context: Context, report: Report, settings: dict[str, str]) -> None
     busy: dict[int, dict[str, list[float]]] = {count: {} for count in GATEWAYS}
     seconds = context.pick(5.0, 1.5)
     with ExitStack() as stack:
-        gateways = [
-            stack.enter_context(_gateway(context.folder / f"gateway-{number}", key, settings))
+        ports = [
+            urlsplit(stack.enter_context(served(context.folder / f"gateway-{number}", key, settings))).port or 0
             for number in range(max(GATEWAYS))
         ]
         for turn in range(context.rounds + 1):
             for count in GATEWAYS if turn % 2 else reversed(GATEWAYS):
                 before = _processor_s()
-                ports = [port for port, _ in gateways[:count]]
-                rate = throughput(ports, requests, CONNECTIONS, seconds)
+                rate = throughput(ports[:count], requests, CONNECTIONS, seconds)
                 after = _processor_s()
                 if turn:
                     rates[count].append(rate)
@@ -107,24 +102,3 @@ def _processor_s() -> dict[str, float]:
             continue
         found[kind] = found.get(kind, 0.0) + (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
     return found
-
-
-@contextmanager
-def _gateway(folder: Path, key: str, settings: dict[str, str]) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tenantry.cli.main", "serve", "--data", str(folder), "--port", "0", "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | settings | {"TENANTRY_ADMIN_KEY": key},
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
-            raise RuntimeError("`tenantry serve` ended without serving")
-        port = urlsplit(json.loads(line)["url"]).port
-        assert port
-        yield port, process
-    finally:
-        process.terminate()
-        process.wait(STOP_S)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
 import msgspec
 
 from tenantry.backup.retention import MOST, Retention
-from tenantry.errors import InvalidArgument, TenantryError
+from tenantry.control.regularly import Regularly
+from tenantry.errors import InvalidArgument
 from tenantry.model.limits import check_count
 from tenantry.ports import Clock
 
@@ -55,26 +55,14 @@ class Scheduler:
     """
 
     def __init__(self, clock: Clock, due: Callable[[], Awaitable[object]]) -> None:
-        self._clock = clock
-        self._due = due
-        self._task: asyncio.Task[None] | None = None
+        self._rounds = Regularly(
+            clock, LOOK_S, due, lambda error: log.error("the backup that was due was not made: %s", error)
+        )
 
     def start(self) -> None:
         """Look from now on. Needs a running event loop; safe to call twice."""
-        if self._task is None:
-            self._task = asyncio.create_task(self._run())
+        self._rounds.start()
 
     async def aclose(self) -> None:
         """Stop; safe to call twice."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            await self._clock.sleep(LOOK_S)
-            try:
-                await self._due()
-            except TenantryError as error:
-                log.error("the backup that was due was not made: %s", error)
+        await self._rounds.aclose()

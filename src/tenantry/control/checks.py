@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import Counter
 from collections.abc import Sequence
 
 from tenantry.control.elected import Elected
-from tenantry.errors import TenantryError
+from tenantry.control.regularly import Regularly
 from tenantry.ports import Catalog, Clock
 from tenantry.router.member import Member
 from tenantry.router.problems import Problem
@@ -39,32 +38,20 @@ class RoutingChecks:
     ) -> None:
         self._catalog = catalog
         self._verifier = verifier
-        self._clock = clock
-        self._every_s = every_s
         self._elected = Elected(catalog, member, clock, LEASE)
         self.found: Counter[tuple[str, bool]] = Counter()
         self._before: set[tuple[str, str, str]] = set()
-        self._task: asyncio.Task[None] | None = None
+        self._rounds = Regularly(
+            clock, every_s, self.check, lambda error: log.warning("the routing was not checked: %s", error)
+        )
 
     def start(self) -> None:
         """Check from now on. Needs a running event loop; safe to call twice."""
-        if self._task is None and self._every_s > 0:
-            self._task = asyncio.create_task(self._run())
+        self._rounds.start()
 
     async def aclose(self) -> None:
         """Stop; safe to call twice."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            await self._clock.sleep(self._every_s)
-            try:
-                await self.check()
-            except TenantryError as error:
-                log.warning("the routing was not checked: %s", error)
+        await self._rounds.aclose()
 
     async def check(self) -> list[Problem]:
         """Check every index now; what was found."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 
@@ -14,6 +13,7 @@ from tenantry.control.health.rules import findings
 from tenantry.control.health.values import Thresholds
 from tenantry.control.health_report import HealthReport, Pending, Record, report_of, warned
 from tenantry.control.health_view import HealthViews
+from tenantry.control.regularly import Regularly
 from tenantry.errors import TenantryError
 from tenantry.ports import Catalog, Clock, Notifier
 from tenantry.router.member import Member
@@ -51,14 +51,14 @@ class HealthChecks:
     ) -> None:
         self._catalog = catalog
         self._views = views
-        self._clock = clock
         self._limits = limits
         self._notifier = notifier
-        self._every_s = every_s
         self._most_tenants = most_tenants
         self._elected = Elected(catalog, member, clock, LEASE)
         self._latest: dict[str, HealthReport] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._rounds = Regularly(
+            clock, every_s, self.check, lambda error: log.warning("the health was not checked: %s", error), at_once=True
+        )
 
     @property
     def latest(self) -> Iterable[HealthReport]:
@@ -67,15 +67,11 @@ class HealthChecks:
 
     def start(self) -> None:
         """Check from now on, first at once. Needs a running event loop; safe to call twice."""
-        if self._task is None and self._every_s > 0:
-            self._task = asyncio.create_task(self._run())
+        self._rounds.start()
 
     async def aclose(self) -> None:
         """Stop; safe to call twice."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await self._rounds.aclose()
         if self._notifier is not None:
             await self._notifier.aclose()
 
@@ -102,14 +98,6 @@ class HealthChecks:
                     self._latest[name] = report
         for gone in self._latest.keys() - set(names):
             del self._latest[gone]
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.check()
-            except TenantryError as error:
-                log.warning("the health was not checked: %s", error)
-            await self._clock.sleep(self._every_s)
 
     async def _decide(self, index: str) -> None:
         record = await self._read(index)

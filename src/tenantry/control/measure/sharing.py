@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from contextlib import suppress
 
 from tenantry.control.measure.readings import Readings, Slice, decode_slice, encode_slice, merged
 from tenantry.control.measure.window import SLICES, Measured
 from tenantry.control.mover.watch import LeaseWatch
+from tenantry.control.regularly import Regularly
 from tenantry.errors import TenantryError
 from tenantry.ports import Catalog, Clock
 from tenantry.router.member import Member
@@ -34,24 +34,24 @@ class Sharing:
         self._measured = measured
         self._catalog = catalog
         self._member = member
-        self._clock = clock
-        self._pause_s = max(LEAST_PAUSE_S, window_s / SLICES / PUTS)
+        self._rounds = Regularly(
+            clock,
+            max(LEAST_PAUSE_S, window_s / SLICES / PUTS),
+            self._round,
+            lambda error: log.warning("measurements were not shared: %s", error),
+        )
         self._watch = LeaseWatch(clock)
         self._others: dict[str, dict[int, Slice]] = {}
         self._put_through = -1
-        self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Put slices from now on. Needs a running event loop; safe to call twice."""
-        if self._task is None and not self._member.sole:
-            self._task = asyncio.create_task(self._run())
+        if not self._member.sole:
+            self._rounds.start()
 
     async def aclose(self) -> None:
         """Stop, and drop what was put; safe to call twice."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        if await self._rounds.aclose():
             with suppress(TenantryError):  # others drop it when the lease has lapsed
                 await self._catalog.measures.forget(self._member.owner)
 
@@ -97,12 +97,7 @@ class Sharing:
         await self._catalog.measures.put(self._member.owner, changed, slices[0].number)
         self._put_through = slices[-1].number - 1
 
-    async def _run(self) -> None:
-        while True:
-            await self._clock.sleep(self._pause_s)
-            try:
-                await self._member.join()
-                await self.put()
-                await self.refresh()
-            except TenantryError as error:
-                log.warning("measurements were not shared: %s", error)
+    async def _round(self) -> None:
+        await self._member.join()
+        await self.put()
+        await self.refresh()
