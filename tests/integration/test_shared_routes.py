@@ -243,8 +243,8 @@ async def test_verify_routing_finds_and_heals_every_kind(
         ("damaged-shared-route", "t0"),
         ("damaged-shared-route", "t1"),
         ("missing-shared-routes", ""),
-        ("old-shared-route", "t3"),
         ("orphan-shared-routes", ""),
+        ("wrong-shared-route", "t3"),
         ("wrong-shared-route", "t4"),
         ("wrong-shared-route", "t5"),
     ]
@@ -259,6 +259,26 @@ async def test_verify_routing_finds_and_heals_every_kind(
         assert entry.route == whole[name].route  # type: ignore[union-attr]
     assert await reading.get("default", "stranger") is None
     await reading.aclose()
+
+
+async def test_an_old_entry_is_told_of_and_is_harmless(fleet: Fleet, client: redis.asyncio.Redis) -> None:
+    """Written by somebody who was behind, or left over from when Redis was away: its date keeps it from being used."""
+    cluster = await fleet.first()
+    await filled(cluster, "acme")
+    await cluster.verify_routing()
+    key = f"{prefix_of(cluster)}:route:default:acme"
+    old = await client.get(key)
+    for change in (cluster.tenants.suspend, cluster.tenants.resume):
+        await change("acme")
+    await until(lambda: _gone(client, "acme"))
+    await client.set(key, old)
+    for heal in (False, True):
+        seen = await cluster.verify_routing(heal=heal)
+        assert [(problem.kind, problem.name, problem.healed) for problem in seen.problems] == [
+            ("old-shared-route", "acme", heal)
+        ]
+        assert seen.consistent
+    assert (await cluster.verify_routing()).problems == []
 
 
 async def test_a_wrong_entry_does_no_harm_before_it_is_healed(fleet: Fleet, server: RedisServer) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tenantry.errors import NotFound, TenantryError
-from tenantry.model.topology import DatedRoute, Tenant, TenantState
+from tenantry.model.topology import DatedRoute, Tenant, TenantState, bucket_of
 from tenantry.ports import Damaged, TenantCatalog
 from tenantry.router.problems import Problem
 from tenantry.router.shared import Shared
@@ -72,6 +72,11 @@ class SharedVerifier:
             return False
         return True
 
+    async def _would_be_used(self, tenant: Tenant, entry: DatedRoute) -> bool:
+        """Whether its date says that it shows all changes there were, as `Shared.find` asks."""
+        changes = await self._tenants.changes() or {}
+        return entry.moment > changes.get(bucket_of(tenant.index, tenant.name), 0)
+
     async def _looked_at_again(self, tenant: Tenant, heal: bool) -> Problem | None:
         """The tenant may have changed since it was read: what it says now counts."""
         store = self._shared.store
@@ -87,7 +92,7 @@ class SharedVerifier:
             return None
         if isinstance(entry, Damaged):
             kind, detail = "damaged-shared-route", "the entry in Redis cannot be read"
-        elif entry.route.epoch < route.epoch:
+        elif entry.route.epoch < route.epoch and not await self._would_be_used(tenant, entry):
             kind, detail = "old-shared-route", f"Redis says epoch {entry.route.epoch}, the catalog {route.epoch}"
         else:
             kind = "wrong-shared-route"
