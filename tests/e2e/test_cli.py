@@ -247,6 +247,16 @@ def test_indexes_and_shards(run, data):
     assert [one["name"] for one in run("index", "list", *at).json] == ["default"]
 
 
+def test_health_tells_cron_by_its_exit_code(run, tmp_path):
+    assert run("health", "--data", tmp_path / "nothing").code == 3
+    assert run("health", "--url", "http://127.0.0.1:1").code == 3
+    for name, shards, code, health in (("one", "1", 0, "ok"), ("idle", "3", 1, "warning")):
+        at = ("--data", tmp_path / name, "--json")
+        assert run("init", "--shards", shards, "--dimension", "2", *at).code == 0
+        found = run("health", *at)
+        assert (found.code, found.json["health"]) == (code, health)
+
+
 def test_a_served_folder_is_reached_by_its_url_only(run, data, served):
     locked = run("shard", "list", "--data", data, "--json")
     assert (locked.code, locked.out) == (3, "")

@@ -74,19 +74,26 @@ Command = Callable[Concatenate[Session, P], Coroutine[Any, Any, None]]
 
 
 def command(
-    group: typer.Typer, name: str, *, examples: Sequence[str], panel: str | None = None, index: bool = True
+    group: typer.Typer,
+    name: str,
+    *,
+    examples: Sequence[str],
+    panel: str | None = None,
+    index: bool = True,
+    failing: ExitCode | None = None,
 ) -> Callable[[Command[P]], Command[P]]:
     """Add a function to a group as a command that talks to the API.
 
     The function gets a `Session` and its own options; the shared ones (``--data``, ``--url``, ``--key``,
     ``--json``, ``--debug`` and, with ``index``, ``--index``) are added here. The first line of its docstring is
-    its purpose; the examples end its help.
+    its purpose; the examples end its help. ``failing`` is the exit code of every failure, for commands whose other
+    codes are answers.
     """
 
     def decorate(function: Command[P]) -> Command[P]:
         def run(**given: Any) -> None:
             shared = {name: given.pop(name) for name in names}
-            guarded(lambda: converse(function, given, **shared), debug=shared["debug"])
+            guarded(lambda: converse(function, given, **shared), debug=shared["debug"], failing=failing)
 
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         shared_options = _shared(index)
@@ -135,7 +142,7 @@ def epilog(examples: Sequence[str]) -> str:
     return "\n".join(["[bold]Examples[/bold]", *(f"  $ {_escaped(example)}" for example in examples)])
 
 
-def guarded(work: Callable[[], None], *, debug: bool) -> None:
+def guarded(work: Callable[[], None], *, debug: bool, failing: ExitCode | None = None) -> None:
     """Run a command to its end: every way out of it is an exit code and at most two lines on stderr."""
     from tenantry.cli.target import debugging
 
@@ -154,7 +161,9 @@ def guarded(work: Callable[[], None], *, debug: bool) -> None:
             from rich.console import Console
 
             Console(stderr=True).print_exception()
-        _end(failure_of(error))
+        failure = failure_of(error)
+        failure.exit_code = failing or failure.exit_code
+        _end(failure)
 
 
 def failure_of(error: Exception) -> Failure:

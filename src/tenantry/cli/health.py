@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tenantry.cli.command import Session, command
-from tenantry.cli.failures import ExitCode, Failure
+from tenantry.cli.failures import ExitCode
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
         "health",
         examples=["tenantry health", "tenantry health --watch", "tenantry health --json --url http://127.0.0.1:8080"],
         panel=PANEL,
+        failing=UNKNOWN,
     )(health)
 
 
@@ -42,10 +43,7 @@ async def health(session: Session, watch: Watch = False, every: Every = 10.0) ->
     import asyncio
 
     while True:
-        try:
-            found = await session.api.get(*session.path("health"))
-        except Failure as failure:
-            raise Failure(failure.message, failure.hint, UNKNOWN, code=failure.code, field=failure.field) from failure
+        found = await session.api.get(*session.path("health"))
         session.out.show(found, *views(found))
         if not watch:
             break
