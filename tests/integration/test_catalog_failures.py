@@ -10,9 +10,12 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 import traceback
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -279,3 +282,32 @@ def test_no_open_files_remain(file: Path) -> None:
         if os.path.exists(f"/proc/self/fd/{fd}")
     ]
     assert not [name for name in open_files if name.startswith(str(file))]
+
+
+def test_closing_waits_for_the_threads_of_calls_that_were_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else such a thread, when it is done, finds no event loop to tell."""
+    told: list[str] = []
+    monkeypatch.setattr(threading, "excepthook", lambda caught: told.append(repr(caught.exc_value)))
+    connect = sqlite3.connect
+
+    def slowly(*given: Any, **more: Any) -> sqlite3.Connection:
+        time.sleep(0.2)  # noqa: TID251  # as on a busy machine
+        return connect(*given, **more)
+
+    async def cut_off() -> None:
+        catalog = await open_catalog(f"sqlite:///{tmp_path}/catalog.db")
+        monkeypatch.setattr(sqlite3, "connect", slowly)
+        reading = [asyncio.create_task(catalog.settings.all()) for _ in range(4)]
+        await asyncio.sleep(0.05)
+        for task in reading:
+            task.cancel()
+        await asyncio.gather(*reading, return_exceptions=True)
+        await catalog.aclose()
+
+    before = set(threading.enumerate())
+    asyncio.run(cut_off())
+    for thread in set(threading.enumerate()) - before:
+        thread.join()
+    assert told == []

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any, TypeVar
+from weakref import WeakSet
 
+import aiosqlite
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
@@ -44,7 +48,13 @@ class Store:
     """
 
     def __init__(
-        self, engine: AsyncEngine, where: str, recovery: str, file: Path | None, lock_wait_s: float = LOCK_WAIT_S
+        self,
+        engine: AsyncEngine,
+        where: str,
+        recovery: str,
+        file: Path | None,
+        lock_wait_s: float = LOCK_WAIT_S,
+        threads: AbstractSet[Thread] = frozenset(),
     ) -> None:
         self.where, self.recovery, self.file = where, recovery, file
         self._engine = engine
@@ -53,6 +63,8 @@ class Store:
         self._own: sqlite3.Connection | None = None
         # SQLite has one writer at a time: those of this process queue here, in order, instead of polling the file.
         self._turn = asyncio.Lock() if file else None
+        #: Of aiosqlite's connections, while they run.
+        self._threads = threads
         # A read is one statement, and one statement sees one state: it needs no transaction around it.
         self._reader = engine if file else engine.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -135,6 +147,10 @@ class Store:
     async def aclose(self) -> None:
         """Close every connection; safe to call twice."""
         await self._engine.dispose()
+        # A connection whose caller was cancelled is closed by its thread when that gets to it, which then tells the
+        # event loop; so the loop must still be there.
+        for thread in list(self._threads):
+            await asyncio.to_thread(thread.join, QUEUE_WAIT_S)
         worker, own = self._worker, self._own
         self._worker = self._own = None
         if worker is not None:
@@ -183,11 +199,18 @@ def _sqlite(url: sa.URL, lock_wait_s: float) -> Store:
     file = Path(url.database).absolute()
     if not file.parent.is_dir():
         raise InvalidArgument("catalog", str(file), "a file in a folder that exists")
-    engine = create_async_engine(
-        sa.URL.create("sqlite+aiosqlite", database=str(file)),
+    threads: WeakSet[Thread] = WeakSet()
+
+    async def connect() -> aiosqlite.Connection:
         # No transaction but those that `begin` below starts: the driver's own would be deferred, and a deferred
         # transaction that turns to writing fails at once when another process has written meanwhile.
-        connect_args={"isolation_level": None, "timeout": lock_wait_s},
+        made = aiosqlite.connect(str(file), isolation_level=None, timeout=lock_wait_s)
+        threads.add(made._thread)
+        return await made
+
+    engine = create_async_engine(
+        sa.URL.create("sqlite+aiosqlite", database=str(file)),
+        async_creator=connect,
         pool_size=CONNECTIONS,
         max_overflow=0,
         pool_timeout=QUEUE_WAIT_S,
@@ -205,7 +228,7 @@ def _sqlite(url: sa.URL, lock_wait_s: float) -> Store:
         if connection.get_execution_options().get(_WRITES):
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    return Store(engine, str(file), SQLITE_RECOVERY.format(file=file), file, lock_wait_s)
+    return Store(engine, str(file), SQLITE_RECOVERY.format(file=file), file, lock_wait_s, threads)
 
 
 def _postgres(url: sa.URL, lock_wait_s: float) -> Store:
