@@ -101,6 +101,7 @@ class Settings(BaseSettings):
         default=256, ge=1, description="Most MiB of writes that a move keeps; then it is given up."
     )
 
+    dashboard: bool = Field(default=True, description="Whether the gateway shows the web dashboard at /.")
     health_check_s: float = Field(
         default=60.0, ge=0, description="Pause between a gateway's checks of the health, seconds; 0 for none."
     )

@@ -25,6 +25,7 @@ from tenantry.cluster.plans import PlanAdmin
 from tenantry.cluster.recording import Deeds, RecordedScatter, recorded, recording
 from tenantry.cluster.shards import ShardAdmin
 from tenantry.cluster.tenants import TenantAdmin
+from tenantry.cluster.watching import Watching
 from tenantry.control.checks import RoutingChecks
 from tenantry.control.health.values import Thresholds
 from tenantry.control.health_checks import HealthChecks
@@ -159,6 +160,7 @@ class Cluster:
         backups: backup and restore.
         adoption: existing indexes as shards.
         advice: what it costs, whose cost it is, and how many shards are needed.
+        watching: the state of an index in a form that may be asked for often.
         router: the data plane, for those who have (index, tenant) pairs in hand, such as the gateway.
         documents: text in and out, likewise.
     """
@@ -264,6 +266,7 @@ class Cluster:
         self.routing_checks = RoutingChecks(catalog, verifier, member, clock, parts.check_every_s)
         views = HealthViews(catalog, pool, verifier, self._sharing, clock, parts.thresholds)
         self.health_checks = _health_checks(parts, views, member)
+        self.watching = Watching(catalog, pool, views, self.health_checks, self._sharing, clock, parts.window_s)
 
     def tenant(self, name: str, index: str = DEFAULT_INDEX) -> TenantHandle:
         """A handle to work with one tenant's records and documents; touches nothing yet."""
@@ -315,6 +318,7 @@ class Cluster:
         gateways what this one counts."""
         self._sharing.start()
         self.health_checks.start()
+        self.watching.start()
 
     def embedder_dimension(self, name: str) -> int:
         """Length of the vectors of a named embedder. Raises InvalidArgument."""
@@ -330,6 +334,7 @@ class Cluster:
         cluster is opened again."""
         await self.routing_checks.aclose()
         await self.health_checks.aclose()
+        await self.watching.aclose()
         await self._sharing.aclose()
         await self.backups.aclose()
         await self._runs.aclose()

@@ -54,6 +54,7 @@ class HealthChecks:
         self._limits = limits
         self._notifier = notifier
         self._most_tenants = most_tenants
+        self.every_s = every_s
         self._elected = Elected(catalog, member, clock, LEASE)
         self._latest: dict[str, HealthReport] = {}
         self._rounds = Regularly(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from tenantry.control.health.values import HealthView, RoutingProblem, ShardHealth, TenantHealth, Thresholds
 from tenantry.control.measure.readings import Reading, Readings
@@ -57,7 +57,7 @@ class HealthViews:
         try:
             shards = await self._shards(index, readings, Counter(one.route.place.shard for one in tenants))
             lost = {shard.name for shard in shards if shard.error is not None}
-            sizes = await self._sizes(index, tenants, lost)
+            sizes = await self.sizes(index, tenants, lost)
             found = await routing
         finally:
             routing.cancel()
@@ -109,8 +109,9 @@ class HealthViews:
         except TenantryError as error:
             return NamespaceStats(0), str(error)
 
-    async def _sizes(self, index: str, tenants: Sequence[Tenant], lost: set[str]) -> list[NamespaceStats]:
-        """What each tenant holds; nothing where its shard or namespace cannot be asked."""
+    async def sizes(self, index: str, tenants: Sequence[Tenant], lost: Set[str]) -> list[NamespaceStats]:
+        """What each tenant holds, in their order; nothing where its shard is ``lost``, or its namespace cannot be
+        asked."""
         turns: dict[str, asyncio.Semaphore] = {}
 
         async def size(tenant: Tenant) -> NamespaceStats:

@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from tenantry.cluster import Cluster
 from tenantry.gateway import operations
 from tenantry.gateway.auth import Authenticator
+from tenantry.gateway.dashboard import pages
 from tenantry.gateway.frame import Frame, PathEndpoint, Runner
 from tenantry.gateway.native import routes as native
 from tenantry.gateway.pinecone import routes as pinecone
@@ -56,8 +57,9 @@ def build_app(
     public_url: str | None = None,
     max_concurrent: int = 512,
     request_limit_s: float = 40.0,
+    dashboard: bool = True,
 ) -> Gateway:
-    """Pinecone's API, the native API, health, metrics and the OpenAPI document on one cluster.
+    """Pinecone's API, the native API, health, metrics, the OpenAPI document and the dashboard on one cluster.
 
     Args:
         admin_key: reaches everything; None: only stored keys do. admin_name: who that is, in the audit log.
@@ -65,6 +67,7 @@ def build_app(
         public_url: under which clients reach the gateway; None: as each request says.
         max_concurrent: requests in hand at once; more get 503 with Retry-After.
         request_limit_s: longest time of one request, the arrival of its body included.
+        dashboard: whether ``/`` is the web dashboard.
     """
     if telemetry is not None:
         telemetry.show(HealthMetrics(lambda: cluster.health_checks.latest, lambda: cluster.routing_checks.found))
@@ -77,4 +80,5 @@ def build_app(
         request_limit_s=request_limit_s,
     )
     apis = [*pinecone.routes(), *native.routes()]
-    return Gateway([*apis, *operations.routes(frame, apis)], frame)
+    page = pages.routes(native.FACE) if dashboard else []
+    return Gateway([*apis, *operations.routes(frame, apis), *page], frame)

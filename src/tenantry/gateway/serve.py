@@ -63,6 +63,7 @@ async def serve(
         public_url=settings.public_url,
         max_concurrent=settings.max_concurrent_requests,
         request_limit_s=settings.request_timeout_s + REQUEST_SLACK_S,
+        dashboard=settings.dashboard,
     )
     config = uvicorn.Config(
         app,

@@ -165,8 +165,9 @@ class Readings(msgspec.Struct, frozen=True, eq=False):
         return self.lookups.get("cache", 0) / asked if asked else None
 
 
-def merged(index: str, processes: Iterable[Iterable[Slice]]) -> Readings:
-    """What slices come to: those of one process follow each other, those of several lie side by side."""
+def merged(index: str, processes: Iterable[Iterable[Slice]], *, with_tenants: bool = True) -> Readings:
+    """What slices come to: those of one process follow each other, those of several lie side by side. Without the
+    tenants it takes a hundredth of the time where there are many."""
     shards: dict[str, Tally] = {}
     tenants: dict[str, Tally] = {}
     bins: dict[int, int] = {}
@@ -179,7 +180,8 @@ def merged(index: str, processes: Iterable[Iterable[Slice]]) -> Readings:
         for one in slices:
             lasted += one.seconds
             _gather(shards, one.shards.get(index, {}))
-            _gather(tenants, one.tenants.get(index, {}))
+            if with_tenants:
+                _gather(tenants, one.tenants.get(index, {}))
             found = one.searches.get(index)
             if found is not None:
                 searches += found.count

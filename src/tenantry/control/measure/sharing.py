@@ -55,9 +55,10 @@ class Sharing:
             with suppress(TenantryError):  # others drop it when the lease has lapsed
                 await self._catalog.measures.forget(self._member.owner)
 
-    def readings(self, index: str) -> Readings:
+    def readings(self, index: str, *, with_tenants: bool = True) -> Readings:
         """An index as all processes saw it, as of the last look at the others."""
-        return merged(index, [self._measured.slices(), *(others.values() for others in self._others.values())])
+        processes = [self._measured.slices(), *(others.values() for others in self._others.values())]
+        return merged(index, processes, with_tenants=with_tenants)
 
     async def fresh(self, index: str) -> Readings:
         """As `readings`, after a look at the others. Raises Unavailable."""

@@ -12,8 +12,11 @@ from tenantry.gateway.table import Call, Endpoint
 from tenantry.model.adoption import Adoption
 from tenantry.model.advice import Card, Imagined
 from tenantry.model.cost import CostReport
+from tenantry.model.limits import check_count
 
 _INDEX = "/v1/indexes/{index}"
+
+TOP_MOST = 1_000_000
 
 
 async def advise(call: Call, asked: wire.Advise) -> Card:
@@ -31,7 +34,12 @@ async def imagine(call: Call, asked: wire.Imagine) -> Card:
 
 async def cost(call: Call, asked: wire.Cost) -> CostReport:
     """A month's bill of an index, and whose cost it is."""
-    return await call.cluster.advice.cost(call.index, **msgspec.structs.asdict(asked))
+    given = msgspec.structs.asdict(asked)
+    top = given.pop("top")
+    if top is not None:
+        check_count(top, "top", 0, TOP_MOST)
+    report = await call.cluster.advice.cost(call.index, **given)
+    return report if top is None else msgspec.structs.replace(report, tenants=report.tenants[:top])
 
 
 async def adopt(call: Call, asked: wire.Adopt) -> Adoption:

@@ -16,6 +16,7 @@ from tenantry.gateway.native import (
     moves,
     routes_backups,
     searching,
+    watching,
     wire,
     wire_backups,
     wire_moves,
@@ -54,6 +55,7 @@ def routes() -> list[Endpoint]:
         *advice.routes(_see, _admin),
         *_keys(),
         *health.routes(_see),
+        *watching.routes(FACE, _see),
         *audit.routes(FACE),
         *routes_backups.routes(_admin),
     ]

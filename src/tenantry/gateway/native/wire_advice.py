@@ -32,13 +32,14 @@ class Imagine(Advise, frozen=True, kw_only=True):
 
 
 class Cost(Body):
-    """How a bill is to be made up."""
+    """How a bill is to be made up; ``top``: so many tenants, the dearest, instead of all."""
 
     offer: str | None = None
     overhead: list[str] | None = None
     budget: float | None = None
     shards: list[int] = msgspec.field(default_factory=list)
     prices: dict[str, Any] | None = None
+    top: int | None = None
 
 
 class Adopt(Body):

@@ -1,0 +1,70 @@
+// Lines over time, by uPlot, which is loaded when the first chart is shown.
+import { html, useEffect, useRef } from "../core/html.js";
+
+const HEIGHT = 220;
+const COLOURS = 8;
+let library;
+
+function load() {
+  library ??= import("../vendor/uplot.js").then((module) => module.default);
+  if (!document.querySelector("link[data-uplot]")) {
+    const style = document.createElement("link");
+    style.rel = "stylesheet";
+    style.href = new URL("../vendor/uplot.css", import.meta.url).href;
+    style.dataset.uplot = "";
+    document.head.append(style);
+  }
+  return library;
+}
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+function options(width, series, show) {
+  const axis = { stroke: colour("--muted"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 }, font: "12px system-ui" };
+  return {
+    width,
+    height: HEIGHT,
+    cursor: { y: false, points: { size: 6 } },
+    legend: { live: false },
+    scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
+    axes: [axis, { ...axis, size: 72, values: (_, ticks) => ticks.map(show) }],
+    series: [
+      {},
+      ...series.map((one, number) => ({
+        label: one.name,
+        stroke: colour(`--series-${number % COLOURS}`),
+        width: 1.75,
+        points: { show: one.values.filter((value) => value !== null).length < 3, size: 5 },
+        spanGaps: false,
+      })),
+    ],
+  };
+}
+
+// `at`: moments in Unix seconds; `series`: [{name, values}]; `show`: a value as text; `label`: what it is, in words.
+export function Chart({ at, series, show, label }) {
+  const box = useRef();
+  useEffect(() => {
+    let chart;
+    let gone = false;
+    const scheme = matchMedia("(prefers-color-scheme: dark)");
+    const draw = async () => {
+      const Plot = await load();
+      if (gone) return;
+      chart?.destroy();
+      chart = new Plot(options(box.current.clientWidth, series, show), [at, ...series.map((one) => one.values)], box.current);
+    };
+    const resized = new ResizeObserver(() => chart && chart.width !== box.current.clientWidth && chart.setSize({ width: box.current.clientWidth, height: HEIGHT }));
+    draw();
+    resized.observe(box.current);
+    scheme.addEventListener("change", draw);
+    return () => {
+      gone = true;
+      resized.disconnect();
+      scheme.removeEventListener("change", draw);
+      chart?.destroy();
+    };
+  }, [at, series]);
+  const last = series.map((one) => `${one.name} ${show(one.values.at(-1) ?? null)}`);
+  return html`<div class="chart" ref=${box} role="img" aria-label=${`${label}. Now: ${last.join(", ")}`}></div>`;
+}
