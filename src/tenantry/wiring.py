@@ -19,7 +19,7 @@ from tenantry.cluster import Cluster, Parts
 from tenantry.errors import Corrupt, InvalidArgument, NotFound, Unsupported
 from tenantry.model.topology import DEFAULT_INDEX, LogicalIndex, Shard
 from tenantry.placement import policy
-from tenantry.ports import Embedder, EventFeed, SharedRoutes, Telemetry, VectorBackend
+from tenantry.ports import Embedder, EventFeed, Limiter, SharedRoutes, Telemetry, VectorBackend
 from tenantry.settings import CATALOG_FILE, Settings
 from tenantry.telemetry.silent import SilentTelemetry
 
@@ -203,6 +203,15 @@ def shared_routes_of(settings: Settings) -> SharedRoutes | None:
     return made
 
 
+def limiter_of(settings: Settings) -> Limiter | None:
+    """What counts for all processes of a fleet; None without Redis."""
+    if settings.redis_url is None:
+        return None
+    module = _with_redis("tenantry.caches.redis_limiter")
+    made: Limiter = module.RedisLimiter(settings.redis_url.get_secret_value(), settings.redis_prefix)
+    return made
+
+
 def _with_redis(module: str) -> ModuleType:
     try:
         return import_module(module)
@@ -225,6 +234,8 @@ async def _open(settings: Settings, telemetry: Telemetry | None) -> Cluster:
             feeds=feeds_of(settings),
             shared=shared_routes_of(settings),
             check_every_s=settings.routing_check_s,
+            service=settings.service(),
+            limiter=limiter_of(settings),
             catalog=catalog,
             cache=MemoryRouteCache(settings.route_cache_size),
             open_backend=wiring.open_backend,

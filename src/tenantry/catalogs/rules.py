@@ -34,7 +34,18 @@ def rerouted(old: Tenant, route: Route) -> Tenant:
         ways = ", ".join(sorted(NEXT[old.state] - {old.state}))
         raise Refused(f"tenant {old.name!r} is {old.state} and cannot become {route.state}, only {ways}")
     generation = max(old.generation, *(generation_of(old.name, place.namespace) for place in places(route)))
-    return msgspec.structs.replace(old, route=route, generation=generation)
+    return msgspec.structs.replace(old, route=planned(route, old.spec.plan), generation=generation)
+
+
+def planned(route: Route, plan: str | None) -> Route:
+    """The route with the plan of its tenant."""
+    return route if route.plan == plan else msgspec.structs.replace(route, plan=plan)
+
+
+def replanned(old: Tenant, plan: str | None) -> Tenant:
+    """The tenant with another plan, one epoch higher."""
+    route = msgspec.structs.replace(old.route, epoch=old.route.epoch + 1)
+    return rerouted(msgspec.structs.replace(old, spec=msgspec.structs.replace(old.spec, plan=plan)), route)
 
 
 def check_epoch(tenant: Tenant, epoch: int) -> None:
@@ -229,7 +240,7 @@ def stepped(tenant: Tenant, move: Move) -> Tenant | None:
         return None
     if not at_home:
         raise Conflict(f"tenant {tenant.name!r} has a route that is not of move {move.id}: somebody changed it")
-    route = route_of(move, tenant.route.epoch, tenant.state)
+    route = planned(route_of(move, tenant.route.epoch, tenant.state), tenant.spec.plan)
     if route == tenant.route:
         return tenant
     return rerouted(tenant, msgspec.structs.replace(route, epoch=route.epoch + 1))

@@ -16,6 +16,7 @@ from tenantry.catalogs.shards import SqlShards
 from tenantry.catalogs.store import LOCK_WAIT_S, Store, open_store
 from tenantry.catalogs.tenants import SqlTenants
 from tenantry.catalogs.upgrade import prepare
+from tenantry.catalogs.usage import SqlUsage
 
 
 class SqlCatalog:
@@ -42,6 +43,7 @@ class SqlCatalog:
         self.barriers = SqlBarriers(store)
         self.log = SqliteLog(store) if store.file else SqlLog(store)
         self.copies = SqlCopies(store)
+        self.usage = SqlUsage(store)
 
     async def __aenter__(self) -> Self:
         return self

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from tenantry.catalogs import rows, schema
 from tenantry.catalogs.moments import SEES, changes
 from tenantry.catalogs.occupancy import LIVE, Occupancy
-from tenantry.catalogs.rules import end_of_prefix
+from tenantry.catalogs.rules import end_of_prefix, replanned
 from tenantry.catalogs.store import Store
 from tenantry.errors import AlreadyExists, InvalidArgument, NotFound
 from tenantry.model.topology import Claim, Dated, Place, Route, Tenant, TenantSpec, TenantState, namespace_of
@@ -42,7 +42,7 @@ class SqlTenants:
                 raise AlreadyExists("tenant", name, f"it is {old.state} on shard {old.route.place.shard!r}")
             epoch, generation = (1, 1) if old is None else (old.route.epoch + 1, old.generation + 1)
             place = Place(shard, namespace_of(name, generation))
-            route = Route(epoch, place, state=TenantState.CREATING)
+            route = Route(epoch, place, state=TenantState.CREATING, plan=spec.plan)
             tenant = Tenant(index, name, route, spec, generation, created_at)
             if old is not None:
                 await self._rows.save(connection, tenant)
@@ -120,6 +120,15 @@ class SqlTenants:
             old = await self._rows.expect(connection, index, name, expected_epoch)
             route = msgspec.structs.replace(old.route, epoch=expected_epoch + 1, state=state)
             return await self._rows.reroute(connection, old, route)
+
+    async def set_plan(self, index: str, name: str, plan: str | None, expected_epoch: int) -> Tenant:
+        """Raises NotFound, Conflict, Refused (it is being deleted)."""
+        async with self._store.write() as connection:
+            old = await self._rows.expect(connection, index, name, expected_epoch)
+            new = replanned(old, plan)
+            await self._rows.save(connection, new)
+            await self._rows.follow(connection, old, new)
+        return new
 
     async def set_route(self, index: str, name: str, route: Route, expected_epoch: int) -> Tenant:
         """Compare-and-set of the whole route; its epoch must be ``expected_epoch + 1``.

@@ -12,7 +12,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tenantry.cli import documents, indexes, keys, maintenance, moves, plans, records, setup, shards, tenants
+from tenantry.cli import (
+    documents,
+    indexes,
+    keys,
+    maintenance,
+    moves,
+    plans,
+    records,
+    service_plans,
+    setup,
+    shards,
+    tenants,
+    usage,
+)
 from tenantry.cli.command import PROGRAM, Json, epilog, help_when_alone, local_command
 from tenantry.cli.demo import demo
 from tenantry.cli.failures import ExitCode, Failure
@@ -31,7 +44,7 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
 #: The order of the help: the order in which one meets them.
 ORDER = (
     *("demo", "init", "serve"),
-    *("index", "shard", "tenant", "keys"),
+    *("index", "shard", "tenant", "plans", "keys", "usage"),
     *("docs", "search", "search-all"),
     *("upsert", "query", "fetch", "update", "delete", "ids"),
     *("move", "moves", "plan", "rebalance"),
@@ -62,7 +75,7 @@ def build() -> typer.Typer:
     setup.register(app)
     local_command(app, "demo", examples=["tenantry demo", "tenantry demo --small --data DIR"], panel=setup.GROUP)(demo)
     work = "Clusters, shards and tenants"
-    for group in (indexes.app, shards.app, tenants.app, keys.app):
+    for group in (indexes.app, shards.app, tenants.app, service_plans.app, keys.app, usage.app):
         app.add_typer(group, rich_help_panel=work)
     app.add_typer(documents.app, rich_help_panel=documents.PANEL)
     documents.register(app)

@@ -12,8 +12,10 @@ from tenantry.cluster.indexes import IndexAdmin
 from tenantry.cluster.keys import KeyAdmin
 from tenantry.cluster.moves import MoveAdmin
 from tenantry.cluster.plans import PlanAdmin
+from tenantry.cluster.service_plans import ServicePlanAdmin
 from tenantry.cluster.shards import ShardAdmin
 from tenantry.cluster.tenants import TenantAdmin
+from tenantry.cluster.usage import UsageAdmin
 from tenantry.control.checks import RoutingChecks
 from tenantry.control.monitor import Monitor
 from tenantry.control.mover.context import Context, MovingLimits, NoFaults
@@ -30,6 +32,7 @@ from tenantry.ports import (
     Embedder,
     EventFeed,
     Faults,
+    Limiter,
     PlacementPolicy,
     RouteCache,
     SharedRoutes,
@@ -38,12 +41,14 @@ from tenantry.ports import (
 )
 from tenantry.router.bulletin import Bulletin
 from tenantry.router.inflight import Inflight
+from tenantry.router.limiter import LocalLimiter, SteadyLimiter
 from tenantry.router.logged import LoggedWriter
 from tenantry.router.member import Member
 from tenantry.router.news import News
 from tenantry.router.resolve import Resolver
 from tenantry.router.router import Router
 from tenantry.router.scatter import Scatter, ScatterResult
+from tenantry.router.service import Service, ServiceOptions
 from tenantry.router.shards import ShardPool
 from tenantry.router.shared import Shared
 from tenantry.router.verify import RoutingReport, RoutingVerifier
@@ -72,6 +77,8 @@ class Parts:
         feeds: what carries events between the processes of a fleet.
         shared: where they keep routes for each other.
         check_every_s: pause between checks of the routing while the cluster is served, seconds; 0: none.
+        service: which limits are kept to, how shards are shared, whether usage is counted.
+        limiter: counts for all processes of a fleet; None: each counts for itself.
     """
 
     catalog: Catalog
@@ -97,6 +104,8 @@ class Parts:
     feeds: Sequence[EventFeed] = ()
     shared: SharedRoutes | None = None
     check_every_s: float = 0.0
+    service: ServiceOptions = field(default_factory=ServiceOptions)
+    limiter: Limiter | None = None
 
 
 class Cluster:
@@ -105,6 +114,8 @@ class Cluster:
     Attributes:
         indexes, shards, tenants, keys: administration.
         moves, plans: moving tenants between shards, and planning which.
+        service_plans, usage: what tenants may use, and what they used.
+        service: limits as they are kept to.
         router: the data plane, for those who have (index, tenant) pairs in hand, such as the gateway.
         documents: text in and out, likewise.
     """
@@ -146,6 +157,8 @@ class Cluster:
         self.limits = limits
         self.clock = clock
         self.telemetry = parts.telemetry
+        limiter = SteadyLimiter(parts.limiter, clock) if parts.limiter is not None else LocalLimiter(clock)
+        self.service = Service(catalog, resolver, pool, clock, limiter, member.owner, parts.service)
         self.router = Router(
             resolver,
             pool,
@@ -155,6 +168,7 @@ class Cluster:
             member=member,
             inflight=inflight,
             logged=LoggedWriter(catalog, news, clock),
+            service=self.service,
             request_timeout_s=parts.request_timeout_s,
         )
         self.scatter = Scatter(catalog, self.router, clock, parts.telemetry, parts.search_deadline_s)
@@ -162,6 +176,8 @@ class Cluster:
         self.keys = KeyAdmin(catalog, clock, parts.token)
         self.shards = ShardAdmin(catalog, pool, parts.default_backend, parts.backends)
         self.indexes = IndexAdmin(catalog, pool, resolver, self.shards, parts.policy, parts.embedder, clock, self.keys)
+        self.service_plans = ServicePlanAdmin(catalog, resolver, self.service)
+        self.usage = UsageAdmin(catalog, self.service, clock)
         self.tenants = TenantAdmin(catalog, pool, resolver, self.keys, parts.embedder)
         self.moves = MoveAdmin(catalog, self._moving)
         self._runs = Runs(self._moving, parts.token)
@@ -215,6 +231,7 @@ class Cluster:
         await self._checks.aclose()
         await self._runs.aclose()
         await self._moving.aclose()
+        await self.service.aclose()
         await self._member.aclose()
         await self._bulletin.aclose()
         await self._shared.aclose()

@@ -12,6 +12,7 @@ from tenantry.errors import InvalidArgument, Refused, TenantryError
 from tenantry.model.limits import check_count
 from tenantry.model.topology import DEFAULT_INDEX, Tenant, TenantSpec, TenantState
 from tenantry.ports import Catalog, Embedder
+from tenantry.router.planbook import SETTING, read_plans
 from tenantry.router.resolve import Resolver
 from tenantry.router.shards import ShardPool
 
@@ -44,6 +45,8 @@ class TenantAdmin:
         wanted = spec or TenantSpec()
         if wanted.expected_vectors < 0:
             raise InvalidArgument("expected_vectors", wanted.expected_vectors, "0 or more")
+        if wanted.plan is not None:
+            read_plans(await self._catalog.settings.get(SETTING)).get(wanted.plan)
         if wanted.embedder is not None:
             check_embedder(self._embedder, wanted.embedder, (await self._pool.index(index)).dimension)
         return await self._resolver.create(index, name, wanted)

@@ -17,11 +17,12 @@ HINT = "send a key as `Api-Key: KEY` or `Authorization: Bearer KEY`"
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Whoever holds the key: an admin, or one tenant of one index."""
+    """Whoever holds the key: an admin, or one tenant of one index. ``key`` is its public part, empty for none."""
 
     admin: bool
     index: str | None = None
     tenant: str | None = None
+    key: str = ""
 
 
 ADMIN = Principal(admin=True)
@@ -55,8 +56,8 @@ class Authenticator:
             return ADMIN
         key = await self._keys.authenticate(presented.decode("latin-1"))
         if key.scope is Scope.ADMIN:
-            return ADMIN
-        return Principal(admin=False, index=key.index, tenant=key.tenant)
+            return Principal(admin=True, key=key.id)
+        return Principal(admin=False, index=key.index, tenant=key.tenant, key=key.id)
 
     def _check_local(self, headers: Mapping[bytes, bytes]) -> None:
         """An open gateway must not be a web page's way in: no foreign origin, no rebound host name."""

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from tenantry.cluster import Cluster
 from tenantry.errors import Bug, DeadlineExceeded, PermissionDenied, TenantryError, Unavailable
-from tenantry.gateway.auth import ADMIN, NOBODY, Authenticator, Principal
+from tenantry.gateway.auth import NOBODY, Authenticator, Principal
 from tenantry.gateway.body import (
     JSON,
     Disconnected,
@@ -149,7 +149,7 @@ class Runner:
         who = NOBODY
         if endpoint.access is not Access.PUBLIC:
             who = await frame.authenticator.principal(headers)
-            if who is not ADMIN:
+            if not who.admin:
                 check_access(endpoint.access, who, path)
         given: Any = None
         if self._decoder is not None:

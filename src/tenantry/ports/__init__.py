@@ -16,6 +16,7 @@ from tenantry.ports.catalog import (
     SettingCatalog,
     ShardCatalog,
     TenantCatalog,
+    UsageCatalog,
     WriteLog,
 )
 from tenantry.ports.others import (
@@ -24,6 +25,7 @@ from tenantry.ports.others import (
     Embedder,
     EventFeed,
     Faults,
+    Limiter,
     PlacementPolicy,
     RouteCache,
     SharedRoutes,
@@ -44,6 +46,7 @@ __all__ = [
     "IndexCatalog",
     "KeyCatalog",
     "LeaseCatalog",
+    "Limiter",
     "MoveCatalog",
     "NativeCopy",
     "PlacementPolicy",
@@ -53,6 +56,7 @@ __all__ = [
     "SharedRoutes",
     "Telemetry",
     "TenantCatalog",
+    "UsageCatalog",
     "VectorBackend",
     "Warming",
     "WriteLog",

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Protocol
 
 from tenantry.model.events import Event
+from tenantry.model.rates import Rate
 from tenantry.model.records import Vector
 from tenantry.model.topology import ClusterView, DatedRoute, Route, TenantSpec
 
@@ -69,6 +70,27 @@ class EventFeed(Protocol):
     async def follow(self, heard: Callable[[Event], None], missed: Callable[[], None]) -> None:
         """Call ``heard`` with each event, until cancelled or the connection breaks; ``missed`` first, when it stands.
         Raises Unavailable."""
+
+    async def aclose(self) -> None:
+        """Close connections; safe to call twice."""
+
+
+class Limiter(Protocol):
+    """Counts what is let through, by key.
+
+    At most ``rate.most`` units of a key are let through within any ``rate.window_s`` seconds, whoever asks at the same
+    time. A unit is free again after the window, or at most a hundredth of it later.
+    """
+
+    @property
+    def remote(self) -> bool:
+        """Whether asking takes a round trip, so that those who need many units ask for several at once."""
+
+    async def take(self, key: str, rate: Rate, cost: int = 1) -> float:
+        """0.0: let through, and counted. Else nothing was counted, and so many seconds later it may be let through.
+
+        Raises InvalidArgument when ``cost`` is not from 1 to ``rate.most``; Unavailable.
+        """
 
     async def aclose(self) -> None:
         """Close connections; safe to call twice."""

@@ -31,6 +31,7 @@ from tenantry.testing.catalog_moments_contract import MomentsContract
 from tenantry.testing.catalog_moves_contract import MovesContract
 from tenantry.testing.catalog_samples import INDEX, buried, placed, prepared, rerouted
 from tenantry.testing.catalog_tenants_contract import ListContract, PlaceContract, RouteContract
+from tenantry.testing.catalog_usage_contract import PlanContract, UsageContract
 
 
 class IndexContract:
@@ -219,6 +220,8 @@ class CatalogContract(
     SettingContract,
     MovesContract,
     LogsContract,
+    PlanContract,
+    UsageContract,
 ):
     """All of it. Subclass it with a fixture ``catalog``."""
 

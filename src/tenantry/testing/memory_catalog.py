@@ -13,6 +13,7 @@ from tenantry.testing.memory_catalog_moves import MemoryCopies, MemoryLog, Memor
 from tenantry.testing.memory_catalog_shared import MemoryBarriers, MemoryKeys, MemoryLeases, MemorySettings
 from tenantry.testing.memory_catalog_tables import Enter, Tables, go_on
 from tenantry.testing.memory_catalog_topology import MemoryIndexes, MemoryShards, MemoryTenants
+from tenantry.testing.memory_catalog_usage import MemoryUsage
 
 
 class MemoryCatalog:
@@ -41,6 +42,7 @@ class MemoryCatalog:
         self.barriers = MemoryBarriers(*given)
         self.log = MemoryLog(*given)
         self.copies = MemoryCopies(*given)
+        self.usage = MemoryUsage(*given)
 
     async def __aenter__(self) -> Self:
         return self

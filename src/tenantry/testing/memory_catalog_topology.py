@@ -6,7 +6,7 @@ from collections import Counter
 
 import msgspec
 
-from tenantry.catalogs.rules import check_epoch, check_limits, has_part, has_retired, named, rerouted
+from tenantry.catalogs.rules import check_epoch, check_limits, has_part, has_retired, named, replanned, rerouted
 from tenantry.errors import AlreadyExists, InvalidArgument, NotFound, Refused
 from tenantry.model.topology import (
     Claim,
@@ -166,7 +166,7 @@ class MemoryTenants:
         if old is not None and old.state is not TenantState.DELETED:
             raise AlreadyExists("tenant", name, f"it is {old.state} on shard {old.route.place.shard!r}")
         epoch, generation = (1, 1) if old is None else (old.route.epoch + 1, old.generation + 1)
-        route = Route(epoch, Place(shard, namespace_of(name, generation)), state=TenantState.CREATING)
+        route = Route(epoch, Place(shard, namespace_of(name, generation)), state=TenantState.CREATING, plan=spec.plan)
         tenant = Tenant(index, name, route, spec, generation, created_at)
         self._all.put_tenant(old, tenant, room_on=shard)
         return tenant
@@ -213,6 +213,15 @@ class MemoryTenants:
         await self._enter("tenants.set_state")
         old = self._expect(index, name, expected_epoch)
         return self._reroute(old, msgspec.structs.replace(old.route, epoch=expected_epoch + 1, state=state))
+
+    async def set_plan(self, index: str, name: str, plan: str | None, expected_epoch: int) -> Tenant:
+        """Raises NotFound, Conflict, Refused."""
+        await self._enter("tenants.set_plan")
+        storable(plan=plan)
+        old = self._expect(index, name, expected_epoch)
+        new = replanned(old, plan)
+        self._all.put_tenant(old, new)
+        return new
 
     async def set_route(self, index: str, name: str, route: Route, expected_epoch: int) -> Tenant:
         """Raises InvalidArgument, NotFound, Conflict, Refused."""

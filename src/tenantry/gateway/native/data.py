@@ -110,6 +110,7 @@ async def search_all(call: Call, asked: wire.SearchAll) -> wire.SearchedAll:
     if asked.deadline_s is not None and not 0 < asked.deadline_s < math.inf:
         raise InvalidArgument("deadline_s", asked.deadline_s, "a number of seconds over 0")
     cluster, condition = call.cluster, parse_filter(asked.filter)
+    await cluster.service.search(call.who.key)
     if asked.text is not None:
         found = await cluster.documents.search_all(
             call.index, asked.text, asked.top_k, condition, asked.tenants, asked.deadline_s

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from tenantry.gateway.errors import native_body
-from tenantry.gateway.native import admin, data, moves, wire, wire_moves
+from tenantry.gateway.native import admin, data, moves, service, wire, wire_moves, wire_service
 from tenantry.gateway.table import Access, Endpoint, Face
 from tenantry.model.plan import Plan
 
@@ -24,7 +24,7 @@ _own: Any = partial(Endpoint, face=FACE, access=Access.TENANT)
 
 def routes() -> list[Endpoint]:
     """The table; the hottest first."""
-    return [*_data(), *_documents(), *_indexes(), *_shards(), *_tenants(), *_moves(), *_plans(), *_keys()]
+    return [*_data(), *_documents(), *_indexes(), *_shards(), *_tenants(), *_moves(), *_plans(), *_service(), *_keys()]
 
 
 def _data() -> list[Endpoint]:
@@ -356,6 +356,58 @@ def _plans() -> list[Endpoint]:
             response=wire_moves.Run,
             streams=True,
             summary="Watch a run (server-sent events)",
+        ),
+    ]
+
+
+def _service() -> list[Endpoint]:
+    return [
+        _admin(
+            method="GET",
+            path="/v1/plans",
+            handle=service.list_plans,
+            response=wire_service.ServicePlans,
+            summary="List the plans of tenants",
+        ),
+        _admin(
+            method="PATCH",
+            path="/v1/plans",
+            handle=service.set_default,
+            request=wire_service.SetDefaultPlan,
+            response=wire_service.ServicePlans,
+            summary="Choose the plan of tenants without one",
+        ),
+        _admin(
+            method="PATCH",
+            path="/v1/plans/{plan}",
+            handle=service.set_plan,
+            request=wire_service.SetPlan,
+            response=wire_service.ServicePlan,
+            summary="Change a plan, or make it",
+        ),
+        _admin(
+            method="POST",
+            path=_TENANT + "/plan",
+            handle=service.assign,
+            request=wire_service.AssignPlan,
+            response=wire.Tenant,
+            summary="Give a tenant a plan",
+        ),
+        _own(
+            method="GET",
+            path=_TENANT + "/limits",
+            handle=service.limits,
+            response=wire_service.TenantLimits,
+            summary="Tell what a tenant uses of what it may",
+        ),
+        _admin(
+            method="GET",
+            path="/v1/usage",
+            handle=service.usage,
+            query=wire_service.ListUsage,
+            response=wire_service.UsageRows,
+            patient=True,
+            summary="Export what tenants used, by hour or day",
         ),
     ]
 

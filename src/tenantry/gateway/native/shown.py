@@ -72,6 +72,7 @@ def shown_tenant(status: TenantStatus) -> wire.Tenant:
             tier=spec.tier,
             expected_vectors=spec.expected_vectors,
             embedder=spec.embedder,
+            plan=spec.plan,
         ),
         created_at=tenant.created_at,
         error=status.error,

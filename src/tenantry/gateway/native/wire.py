@@ -135,6 +135,7 @@ class Spec(msgspec.Struct):
     tier: str | None
     expected_vectors: int
     embedder: str | None
+    plan: str | None
 
 
 class Tenant(msgspec.Struct):
@@ -181,6 +182,7 @@ class CreateTenant(Body):
     tier: str | None = None
     expected_vectors: int = 0
     embedder: str | None = None
+    plan: str | None = None
 
 
 class RenameTenant(Body):
