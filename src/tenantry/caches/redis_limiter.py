@@ -23,13 +23,17 @@ local most, grain_us, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
 local now = math.ceil(now_us / grain_us)
-local log, kept, used = {{}}, {{}}, 0
+local log, kept, used, ahead = {{}}, {{}}, 0, false
 local stored = redis.call('GET', KEYS[1])
 if stored then
   local sound, found = pcall(cmsgpack.unpack, stored)
   if sound and type(found) == 'table' then log = found end
 end
+local function keep()
+  redis.call('SET', KEYS[1], cmsgpack.pack(kept), 'PX', math.ceil(grain_us * {GRAINS + 2} / 1000))
+end
 for i = 1, #log, 2 do
+  ahead = ahead or log[i] > now
   local at, units = math.min(log[i], now), log[i + 1]
   if at + {GRAINS} >= now then
     if #kept > 0 and kept[#kept - 1] == at then
@@ -48,9 +52,10 @@ if used + cost <= most then
     kept[#kept + 1] = now
     kept[#kept + 1] = cost
   end
-  redis.call('SET', KEYS[1], cmsgpack.pack(kept), 'PX', math.ceil(grain_us * {GRAINS + 2} / 1000))
+  keep()
   return 0
 end
+if ahead then keep() end
 local freed = used + cost - most
 for i = 1, #kept, 2 do
   freed = freed - kept[i + 1]
