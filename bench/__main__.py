@@ -34,6 +34,7 @@ BENCHES = {
         "bench.moves",
         "a tenant that moves under load: copy rate, latencies, the wait at the switch; a naive mover",
     ),
+    "limits": ("bench.limits", "a tenant at ten times its share: its neighbours' P95, with fair shares and without"),
     "adapters": ("bench.adapters", "a query through the library against the own client of the engine behind a shard"),
     "fleet": ("bench.fleet", "from the commit of a new route to its use in three other gateways"),
     "planner": ("bench.planner", "plans for 10,000 tenants and for a million; the objective against exact optima"),

@@ -36,6 +36,7 @@ class Features(msgspec.Struct, frozen=True):
             engine's own means: their handles are `NativeCopy`.
         exact_values: vectors come back bit for bit; else within `tenantry.model.records.CLOSE` of their length, as
             engines give them back that keep vectors at length 1.
+        reads_at_once: reads that are worth having in hand at once in one process; more only wait for each other.
         warms: queries are slower until the engine has loaded and indexed what was written: its handles are `Warming`.
     """
 
@@ -49,6 +50,7 @@ class Features(msgspec.Struct, frozen=True):
     native_copy: str = ""
     warms: bool = False
     exact_values: bool = True
+    reads_at_once: int = 1_024
 
 
 class Index(Protocol):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
+
+import msgspec
 
 from tenantry.errors import RateLimited
 from tenantry.model.rates import Rate
@@ -26,6 +30,9 @@ PAUSE_S = 0.1
 #: Set where one request consists of many operations, which had better be slowed down than refused half way.
 patient: ContextVar[bool] = ContextVar("patient", default=False)
 
+#: Of an index and shard: `tenantry.ports.Features.reads_at_once`.
+ReadsAtOnce = Callable[[str, str], Awaitable[int]]
+
 
 class Admission:
     """Shared by all operations of a process.
@@ -37,16 +44,20 @@ class Admission:
 
     At once: at most ``concurrent`` operations in each gateway, waiting ones included.
 
-    On the shard: `Gate`. Writes to a tenant that moves pass it: they go to the log, and wait for the move.
+    On the shard: a `Gate` for reads and one for writes, which keep different things busy. Writes to a tenant that moves
+    pass it: they go to the log, and wait for the move.
     """
 
-    def __init__(self, plans: PlanBook, limiter: Limiter, options: GateOptions, clock: Clock) -> None:
+    def __init__(
+        self, plans: PlanBook, limiter: Limiter, options: GateOptions, clock: Clock, reads_at_once: ReadsAtOnce
+    ) -> None:
+        self._reads_at_once = reads_at_once
         self._plans = plans
         self._limiter = limiter
         self._options = options
         self._clock = clock
         self._tenants: dict[tuple[str, str], _Standing] = {}
-        self._gates: dict[tuple[str, str], Gate] = {}
+        self._gates: dict[tuple[str, str, bool], Gate] = {}
 
     async def admit(self, index: str, tenant: str, route: Route, load: Load) -> Ticket:
         """Let an operation begin, when its turn has come; `Ticket.leave` must follow. While `patient` is set, it waits
@@ -82,7 +93,10 @@ class Admission:
             standing.in_hand += 1
         gate = None
         if self._options.width and (route.mode is Mode.DIRECT or not load.write):
-            gate = self._gates.get((index, route.place.shard)) or self._gate(index, route.place.shard)
+            place = (index, route.place.shard, load.write)
+            gate = self._gates.get(place)
+            if gate is None:
+                gate = await self._new_gate(place, standing)
             if not gate.enter():
                 line = f"{index}/{tenant}" if load.own else ACROSS
                 try:
@@ -98,9 +112,12 @@ class Admission:
         standing = self._tenants.get((index, tenant))
         return 0 if standing is None else standing.in_hand
 
-    def turned_away(self) -> dict[tuple[str, str], int]:
-        """Index and shard to the operations that its gate turned away."""
-        return {key: gate.turned_away for key, gate in self._gates.items()}
+    def turned_away(self) -> Mapping[tuple[str, str], int]:
+        """Index and shard to the operations that its gates turned away."""
+        found: Counter[tuple[str, str]] = Counter()
+        for (index, shard, _), gate in self._gates.items():
+            found[index, shard] += gate.turned_away
+        return found
 
     async def aclose(self) -> None:
         """Close the limiter's connections."""
@@ -123,8 +140,19 @@ class Admission:
                 del self._tenants[old]
         return self._tenants.setdefault(key, _Standing())
 
-    def _gate(self, index: str, shard: str) -> Gate:
-        return self._gates.setdefault((index, shard), Gate(shard, self._options, self._clock))
+    async def _new_gate(self, place: tuple[str, str, bool], standing: _Standing | None) -> Gate:
+        index, shard, write = place
+        width = self._options.width
+        try:
+            if not write:
+                width = min(width, await self._reads_at_once(index, shard))
+        except BaseException:
+            if standing is not None:
+                standing.in_hand -= 1
+            raise
+        return self._gates.setdefault(
+            place, Gate(shard, msgspec.structs.replace(self._options, width=width), self._clock)
+        )
 
 
 class _Standing:

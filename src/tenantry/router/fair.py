@@ -39,16 +39,16 @@ class Flow(Generic[T]):
     Attributes:
         waiting: cost and entry, the oldest first.
         deficit: what it may spend in this turn.
-        calm_at: when nothing waited too long last; the gate's own note.
+        since: when it was empty last.
     """
 
-    __slots__ = ("calm_at", "deficit", "key", "waiting", "weight")
+    __slots__ = ("deficit", "key", "since", "waiting", "weight")
 
-    def __init__(self, key: str, weight: int, calm_at: float) -> None:
+    def __init__(self, key: str, weight: int, since: float) -> None:
         self.key = key
         self.weight = weight
         self.deficit = 0
-        self.calm_at = calm_at
+        self.since = since
         self.waiting: deque[tuple[int, T]] = deque()
 
 

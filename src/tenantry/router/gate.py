@@ -10,7 +10,7 @@ from tenantry.errors import RateLimited, Unavailable
 from tenantry.ports import Clock
 from tenantry.router.fair import FairQueue, Flow
 
-#: A queue that was short within so many times the target is a burst, and may be longer for a while.
+#: A line that was empty within so many times the target is a burst, and may be longer for a while.
 BURST = 10
 
 
@@ -36,7 +36,7 @@ class Gate:
     sends too much waits for itself. What waits too long is turned away, the tenant's own line alone: as CoDel does
     (K. Nichols and V. Jacobson, RFC 8289), not by the length of the queue but by how long one waits in it; in the form
     for servers of B. Maurer (Fail at Scale, ACM Queue 13, 2015, https://doi.org/10.1145/2838344.2839461): a line that
-    was short within the last ``BURST * target_s`` may let its operations wait that long; one that was not lets them
+    was empty within the last ``BURST * target_s`` may let its operations wait that long; one that was not lets them
     wait for ``target_s``. So a burst is served, and an overload is answered early with 429 or 503.
 
     A place is given on in the next turn of the event loop, not at once: operations that never wait themselves (a small
@@ -108,12 +108,8 @@ class Gate:
 
     def _waited_too_long(self, flow: Flow[_Waiter], waiter: _Waiter) -> bool:
         now, target_s = self._clock.monotonic(), self._options.target_s
-        waited_s = now - waiter.since
-        if waited_s <= target_s:
-            flow.calm_at = now
-            return False
-        calm = now - flow.calm_at <= BURST * target_s
-        return waited_s > (BURST * target_s if calm else target_s)
+        burst = now - flow.since <= BURST * target_s
+        return now - waiter.since > (BURST * target_s if burst else target_s)
 
     def _away(self, tenant: str, why: str) -> Unavailable:
         self.turned_away += 1

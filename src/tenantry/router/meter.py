@@ -70,7 +70,7 @@ class Meter:
 
     def count(self, index: str, tenant: str, load: Load) -> None:
         """One operation that was answered."""
-        if not self._flush_s:
+        if not self._flush_s or not load.own:
             return
         now = self._clock.now()
         if now >= self._hour_end or now < self._hour:

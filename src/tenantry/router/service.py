@@ -69,7 +69,7 @@ class Service:
         self._searches = options.searches_per_minute
         self._room = Room(clock)
         self.plans = PlanBook(catalog.settings, clock, options.plans_s)
-        self.admission = Admission(self.plans, limiter, options.gate, clock)
+        self.admission = Admission(self.plans, limiter, options.gate, clock, self._reads_at_once)
         self.meter = Meter(catalog.usage, clock, source, self.stored, options.usage_s)
         self.admit: Callable[[str, str, Route, Load], Awaitable[Ticket]] = self.admission.admit
         self.count: Callable[[str, str, Load], None] = self.meter.count
@@ -133,6 +133,9 @@ class Service:
         await self.meter.aclose()
         await self.plans.aclose()
         await self.admission.aclose()
+
+    async def _reads_at_once(self, index: str, shard: str) -> int:
+        return (await self._pool.backend(index, shard)).features.reads_at_once
 
     async def _measured(self, index: str, route: Route) -> NamespaceStats:
         backend = await self._pool.backend(index, route.place.shard)

@@ -45,6 +45,7 @@ FEATURES = Features(
     exact_counts=True,
     native_copy="embedded",
     warms=True,
+    reads_at_once=4,  # they share the cores and the event loop
 )
 
 
