@@ -8,7 +8,10 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from bench import clusters
 from bench.measure import Context, Report, median_us, quantile
@@ -16,12 +19,17 @@ from tenantry.errors import Unavailable
 from tenantry.model.records import Query
 from tenantry.model.topology import Mode, Place, Route
 from tenantry.router import loads
+from tenantry.testing.memory_backend import MemoryBackend
 
 TENANTS, VECTORS, TOP_K = 10, 500, 10
 NOISY = "tenant-0"
-#: Of what the shard serves flat out: the neighbours together, and the noisy one (ten times a tenth).
-QUIET_SHARE, NOISY_SHARE = 0.45, 1.0
+#: Of what the shard serves flat out: the neighbours together.
+QUIET_SHARE = 0.45
+#: The tenth: not there; ten times what each neighbour asks for; so much that all together is more than can be served.
+QUIET, TENFOLD, FLOOD = 0.0, 0.5, 1.0
+NOISES = (QUIET, TENFOLD, FLOOD)
 WORKERS = 32
+AT_ONCE, SERVED_S = 4, 0.010
 MAX_RATIO = 1.3
 MAX_LIMITS_US = 15.0
 #: Requests in hand at once at most, as a gateway has a limit too.
@@ -39,60 +47,109 @@ class Seen:
         return quantile([ms for name, all in self.latencies.items() if name != NOISY for ms in all], share)
 
 
+class Elsewhere(MemoryBackend):
+    """A shard on a server that serves `AT_ONCE` queries at once, each in `SERVED_S`; others wait there, in order."""
+
+    features = msgspec.structs.replace(MemoryBackend.features, reads_at_once=AT_ONCE)
+
+    def __init__(self, metric: Any) -> None:
+        super().__init__(metric)
+        self._turn = asyncio.Semaphore(AT_ONCE)
+
+    def index(self, namespace: str) -> Any:
+        found: Any = super().index(namespace)
+        ask = found.query
+
+        async def query(asked: Query) -> Any:
+            async with self._turn:
+                await asyncio.sleep(SERVED_S)
+            return await ask(asked)
+
+        found.query = query
+        return found
+
+
 def run(context: Context) -> Report:
     report = Report("limits", "a noisy neighbour on one shard, with and without fair shares; the cost of limits")
     asyncio.run(_run(context, report))
     report.notes.append(
-        f"{TENANTS} tenants of {VECTORS:,} vectors on one embedded shard, in one process. Requests come at random "
-        f"(Poisson), whatever happens to those before. Nine tenants ask for {QUIET_SHARE:.0%} of what the shard serves "
-        f"flat out; the tenth comes on top with {NOISY_SHARE:.0%} of it: ten times a tenth. Latency is from when a "
-        f"request was due. At most {MOST_IN_HAND} requests are in hand; more are turned away, whoever sent them."
+        f"{TENANTS} tenants on one shard, in one process. Requests come at random (Poisson). "
+        f"Nine tenants ask for {QUIET_SHARE:.0%} of what the shard serves flat out, {QUIET_SHARE / 9:.0%} each; the "
+        f"tenth for ten times as much ({TENFOLD:.0%}), or for {FLOOD:.0%}. Latency is from when a request was due, "
+        f"timers of 1 ms included. At most {MOST_IN_HAND} requests are in hand; more are turned away, whoever sent "
+        "them. Stretches of a second alternate."
+    )
+    report.notes.append(
+        f"The server is a stand-in: {AT_ONCE} queries at once, {SERVED_S * 1e3:g} ms each, in order of arrival. The "
+        f"embedded shard ({VECTORS:,} vectors a tenant) shares a core with the generator of the load: a flood, and "
+        "turning most of it away, takes more of that core than there is."
     )
     return report
 
 
 async def _run(context: Context, report: Report) -> None:
     names = [f"tenant-{number}" for number in range(TENANTS)]
-    width = int(context.options.get("width", "-1"))
-    fair_settings = {} if width < 0 else {"shard_concurrency": width}
-    fair = await clusters.new_cluster(context.folder / "fair", 1, **fair_settings)
-    unfair = await clusters.new_cluster(context.folder / "unfair", 1, shard_concurrency=0, plans_s=0, usage_flush_s=0)
-    async with fair, unfair:
-        for cluster in (fair, unfair):
-            await clusters.fill(cluster, dict.fromkeys(names, VECTORS))
-            await clusters.settled(cluster)
-        vectors = clusters.queries(0, 200)
-        seconds = context.pick(5, 3)
-        await _flat_out(unfair, names, vectors, 1.0)
-        rate = await _flat_out(unfair, names, vectors, 2.0)
-        context.say(f"flat out {rate:,.0f} queries a second")
-        report.info("flat out, without limits", [rate], "queries/s")
-        found: dict[str, list[Seen]] = {}
-        for turn in range(min(context.rounds, 5)):
-            for title, cluster in (("with", fair), ("without", unfair)):
-                for noise in (False, True):
-                    schedule = _schedule(names, rate, seconds, noise, turn)
-                    seen = await _play(cluster, schedule, vectors)
-                    found.setdefault(f"{title} {noise}", []).append(seen)
-        _tell(report, found)
+    off: dict[str, Any] = {"shard_concurrency": 0, "plans_s": 0, "usage_flush_s": 0}
+    for title, make in (("server", _on_server), ("embedded", clusters.new_cluster)):
+        server = make is _on_server
+        fair = await make(context.folder / f"{title}-fair", 1)
+        unfair = await make(context.folder / f"{title}-unfair", 1, **off)
+        async with fair, unfair:
+            for cluster in (fair, unfair):
+                await clusters.fill(cluster, dict.fromkeys(names, 20 if server else VECTORS))
+                await clusters.settled(cluster)
+            vectors = clusters.queries(0, 200)
+            rate = AT_ONCE / SERVED_S
+            if not server:
+                await _flat_out(unfair, names, vectors, 1.0)
+                rate = await _flat_out(unfair, names, vectors, 2.0)
+                report.info("embedded, flat out without limits", [rate], "queries/s")
+            context.say(f"{title}: {rate:,.0f} queries a second flat out")
+            found: dict[tuple[str, float], list[Seen]] = {}
+            for turn in range(min(context.rounds, 5)):
+                for fairness, cluster in (("with", fair), ("without", unfair)):
+                    seen = {noise: Seen() for noise in NOISES}
+                    for stretch in range(context.pick(4, 2)):
+                        for noise in NOISES:
+                            schedule = _schedule(names, rate, 1.0, noise, 10 * turn + stretch)
+                            await _play(cluster, schedule, vectors, seen[noise])
+                    for noise in NOISES:
+                        found.setdefault((fairness, noise), []).append(seen[noise])
+        _tell(report, title, found)
     await _cost(context, report)
 
 
-def _tell(report: Report, found: dict[str, list[Seen]]) -> None:
-    for title in ("with", "without"):
-        quiet, noisy = found[f"{title} False"], found[f"{title} True"]
-        report.info(f"neighbours' P95 in quiet, {title} fair shares", [one.others(0.95) for one in quiet], "ms")
-        report.info("  beside the noisy one", [one.others(0.95) for one in noisy], "ms")
-        ratios = [b.others(0.95) / a.others(0.95) for a, b in zip(quiet, noisy, strict=True)]
-        if title == "with":
-            report.at_most("  relative to quiet", ratios, "x", MAX_RATIO)
-        else:
-            report.info("  relative to quiet", ratios, "x")
-        report.info("  P99 beside the noisy one", [one.others(0.99) for one in noisy], "ms")
-        away = [100.0 * sum(n for name, n in one.away.items() if name != NOISY) / _asked(one, False) for one in noisy]
-        report.info("  neighbours' requests turned away", away, "%")
-        own = [100.0 * one.away[NOISY] / _asked(one, True) for one in noisy]
-        report.info("  the noisy one's turned away", own, "%")
+async def _on_server(folder: Path, shards: int, **settings: Any) -> Any:
+    """A cluster whose shards are stand-ins for servers."""
+    cluster = await clusters.new_cluster(folder, shards, **settings)
+    held: dict[str, Elsewhere] = {}
+
+    def open_backend(index: Any, shard: Any) -> Any:
+        return held.setdefault(shard.name, Elsewhere(index.metric))
+
+    pool = cluster.router.pool
+    pool._open_backend = open_backend
+    for opened in [pool._backends.pop(key) for key in list(pool._backends)]:
+        await opened.aclose()
+    return cluster
+
+
+def _tell(report: Report, shard: str, found: dict[tuple[str, float], list[Seen]]) -> None:
+    for fairness in ("with", "without"):
+        quiet = found[fairness, QUIET]
+        p95 = [one.others(0.95) for one in quiet]
+        report.info(f"{shard}, {fairness} fair shares: neighbours' P95 in quiet", p95, "ms")
+        for noise, words in ((TENFOLD, "tenfold"), (FLOOD, "flood")):
+            noisy = found[fairness, noise]
+            report.info(f"  {words}: neighbours' P95", [one.others(0.95) for one in noisy], "ms")
+            ratios = [b.others(0.95) / a for a, b in zip(p95, noisy, strict=True)]
+            if fairness == "with" and noise == TENFOLD:
+                report.at_most("    relative to quiet", ratios, "x", MAX_RATIO)
+            else:
+                report.info("    relative to quiet", ratios, "x")
+            away = [100 * sum(n for name, n in one.away.items() if name != NOISY) / _asked(one, False) for one in noisy]
+            report.info("    neighbours' requests turned away", away, "%")
+            report.info("    the noisy one's", [100 * one.away[NOISY] / _asked(one, True) for one in noisy], "%")
 
 
 def _asked(seen: Seen, noisy: bool) -> int:
@@ -100,12 +157,12 @@ def _asked(seen: Seen, noisy: bool) -> int:
     return sum(len(seen.latencies.get(name, ())) + seen.away[name] for name in names if (name == NOISY) == noisy)
 
 
-def _schedule(names: Sequence[str], rate: float, seconds: float, noise: bool, seed: int) -> list[tuple[float, str]]:
+def _schedule(names: Sequence[str], rate: float, seconds: float, noise: float, seed: int) -> list[tuple[float, str]]:
     chance = random.Random(seed)
     due: list[tuple[float, str]] = []
     for name in names:
-        share = NOISY_SHARE if name == NOISY else QUIET_SHARE / (len(names) - 1)
-        if name == NOISY and not noise:
+        share = noise if name == NOISY else QUIET_SHARE / (len(names) - 1)
+        if not share:
             continue
         at = chance.expovariate(rate * share)
         while at < seconds:
@@ -114,8 +171,8 @@ def _schedule(names: Sequence[str], rate: float, seconds: float, noise: bool, se
     return sorted(due)
 
 
-async def _play(cluster: Any, schedule: Sequence[tuple[float, str]], vectors: Any) -> Seen:
-    seen, clock, tasks = Seen(), time.perf_counter, set[Any]()
+async def _play(cluster: Any, schedule: Sequence[tuple[float, str]], vectors: Any, seen: Seen) -> None:
+    clock, tasks = time.perf_counter, set[Any]()
 
     async def ask(name: str, due: float, number: int) -> None:
         try:
@@ -137,7 +194,6 @@ async def _play(cluster: Any, schedule: Sequence[tuple[float, str]], vectors: An
             tasks.add(task)
             task.add_done_callback(tasks.discard)
     await asyncio.gather(*tasks)
-    return seen
 
 
 async def _flat_out(cluster: Any, names: Sequence[str], vectors: Any, seconds: float) -> float:
