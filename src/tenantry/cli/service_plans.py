@@ -114,18 +114,18 @@ def count(text: str, option: str) -> int | None:
     return int(amount)
 
 
-def limits_view(limits: Mapping[str, Any]) -> RenderableType:
+def limits_view(tenant: Mapping[str, Any]) -> RenderableType:
     """What a tenant uses of what it may."""
     from tenantry.cli.output import size, table
 
-    plan = limits["plan"]
+    plan = tenant["plan"]
     rows = [
-        ["vectors", f"{limits['vectors']:,}", _most(plan["vectors"]), _share(limits["vectors"], plan["vectors"])],
-        ["size", size(limits["bytes"]) or "0 B", _size(plan["bytes"]), _share(limits["bytes"], plan["bytes"])],
-        ["at once", f"{limits['in_hand']:,}", _most(plan["concurrent"]), ""],
+        ["vectors", f"{tenant['vectors']:,}", _most(plan["vectors"]), _share(tenant["vectors"], plan["vectors"])],
+        ["size", size(tenant["bytes"]) or "0 B", _size(plan["bytes"]), _share(tenant["bytes"], plan["bytes"])],
+        ["at once", "", _most(plan["concurrent"]), ""],
         ["requests/s", "", _most(plan["requests_per_s"]), ""],
     ]
-    own = "" if limits["assigned"] else " (default)"
+    own = "" if tenant["spec"].get("plan") else " (default)"
     name = "no plan" if plan["name"] == "none" else f"plan {plan['name']}{own}"
     return table([f"={name}", ">used", ">allowed", ">share"], rows, empty="")
 

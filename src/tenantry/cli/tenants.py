@@ -110,10 +110,10 @@ async def show(session: Session, name: Name) -> None:
     from tenantry.cli.service_plans import limits_view
 
     found = await session.api.get(*session.tenant(name))
-    limits = await session.api.get(*session.tenant(name, "limits"))
+    plan = found.get("plan")
     spec = {key: value for key, value in found["spec"].items() if value and key != "plan"}
-    view = {**found, "bytes": size(found["bytes"]), "spec": spec, "created_at": when(found["created_at"])}
-    session.out.show({**found, "limits": limits}, fields(view), "", limits_view(limits))
+    view = {**found, "plan": None, "bytes": size(found["bytes"]), "spec": spec, "created_at": when(found["created_at"])}
+    session.out.show(found, fields(view), *(["", limits_view(found)] if plan else []))
 
 
 @command(app, "set-plan", examples=["tenantry tenant set-plan acme pro", "tenantry tenant set-plan acme none"])

@@ -178,7 +178,7 @@ class Cluster:
         self.indexes = IndexAdmin(catalog, pool, resolver, self.shards, parts.policy, parts.embedder, clock, self.keys)
         self.service_plans = ServicePlanAdmin(catalog, resolver, self.service)
         self.usage = UsageAdmin(catalog, self.service, clock)
-        self.tenants = TenantAdmin(catalog, pool, resolver, self.keys, parts.embedder)
+        self.tenants = TenantAdmin(catalog, pool, resolver, self.keys, parts.embedder, self.service.plans)
         self.moves = MoveAdmin(catalog, self._moving)
         self._runs = Runs(self._moving, parts.token)
         monitor = Monitor(catalog, pool, clock, lambda index: inflight.activity.loads(index, clock.monotonic()))

@@ -69,10 +69,6 @@ class ServicePlanAdmin:
             return changed
         raise Conflict(f"tenant {tenant!r} kept changing; repeat the command")
 
-    def of(self, tenant: Tenant) -> ServicePlan:
-        """What holds for a tenant, as far as this process knows the plans."""
-        return self._service.plans.of(tenant.spec.plan)
-
     async def _put(self, plans: Plans) -> None:
         await self._catalog.settings.put(SETTING, msgspec.to_builtins(plans))
         self._service.plans.use(plans)

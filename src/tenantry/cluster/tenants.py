@@ -10,9 +10,10 @@ from tenantry.cluster.embedding import check_embedder
 from tenantry.cluster.keys import KeyAdmin
 from tenantry.errors import InvalidArgument, Refused, TenantryError
 from tenantry.model.limits import check_count
+from tenantry.model.service import UNLIMITED, ServicePlan
 from tenantry.model.topology import DEFAULT_INDEX, Tenant, TenantSpec, TenantState
 from tenantry.ports import Catalog, Embedder
-from tenantry.router.planbook import SETTING, read_plans
+from tenantry.router.planbook import PlanBook
 from tenantry.router.resolve import Resolver
 from tenantry.router.shards import ShardPool
 
@@ -20,20 +21,29 @@ LIST_MOST = 1_000
 
 
 class TenantStatus(msgspec.Struct, frozen=True):
-    """A tenant with what its shard measures now; ``error`` says why when it could not be asked."""
+    """A tenant with what its shard measures now, and the plan that holds for it; ``error`` says why when the shard
+    could not be asked."""
 
     tenant: Tenant
     vectors: int
     bytes: int
     error: str | None = None
+    plan: ServicePlan = UNLIMITED
 
 
 class TenantAdmin:
     """Operations on tenants of any logical index."""
 
     def __init__(
-        self, catalog: Catalog, pool: ShardPool, resolver: Resolver, keys: KeyAdmin, embedder: Callable[[str], Embedder]
+        self,
+        catalog: Catalog,
+        pool: ShardPool,
+        resolver: Resolver,
+        keys: KeyAdmin,
+        embedder: Callable[[str], Embedder],
+        plans: PlanBook,
     ) -> None:
+        self._plans = plans
         self._catalog = catalog
         self._pool = pool
         self._resolver = resolver
@@ -46,7 +56,7 @@ class TenantAdmin:
         if wanted.expected_vectors < 0:
             raise InvalidArgument("expected_vectors", wanted.expected_vectors, "0 or more")
         if wanted.plan is not None:
-            read_plans(await self._catalog.settings.get(SETTING)).get(wanted.plan)
+            (await self._plans.all()).get(wanted.plan)
         if wanted.embedder is not None:
             check_embedder(self._embedder, wanted.embedder, (await self._pool.index(index)).dimension)
         return await self._resolver.create(index, name, wanted)
@@ -107,8 +117,10 @@ class TenantAdmin:
 
     async def _status(self, tenant: Tenant) -> TenantStatus:
         place = tenant.route.place
+        await self._plans.ready()
+        plan = self._plans.of(tenant.spec.plan)
         try:
             stats = await (await self._pool.backend(tenant.index, place.shard)).stats(place.namespace)
         except TenantryError as error:
-            return TenantStatus(tenant, 0, 0, str(error))
-        return TenantStatus(tenant, stats.vectors, stats.bytes)
+            return TenantStatus(tenant, 0, 0, str(error), plan)
+        return TenantStatus(tenant, stats.vectors, stats.bytes, None, plan)

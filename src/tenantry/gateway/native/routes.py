@@ -382,7 +382,7 @@ def _service() -> list[Endpoint]:
             path="/v1/plans/{plan}",
             handle=service.set_plan,
             request=wire_service.SetPlan,
-            response=wire_service.ServicePlan,
+            response=wire.ServicePlan,
             summary="Change a plan, or make it",
         ),
         _admin(

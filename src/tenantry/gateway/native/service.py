@@ -12,9 +12,8 @@ from msgspec import UNSET
 from tenantry.cluster.usage import as_csv
 from tenantry.errors import InvalidArgument
 from tenantry.gateway.native import wire, wire_service
-from tenantry.gateway.native.shown import shown_tenant
+from tenantry.gateway.native.shown import shown_plan, shown_tenant
 from tenantry.gateway.table import Answer, Call
-from tenantry.model.service import ServicePlan
 from tenantry.model.usage import Usage
 
 CSV = b"text/csv; charset=utf-8"
@@ -29,7 +28,7 @@ async def list_plans(call: Call, _: None) -> wire_service.ServicePlans:
     return wire_service.ServicePlans([shown_plan(one) for one in plans.plans], plans.default)
 
 
-async def set_plan(call: Call, asked: wire_service.SetPlan) -> wire_service.ServicePlan:
+async def set_plan(call: Call, asked: wire_service.SetPlan) -> wire.ServicePlan:
     """Change a plan, or make it."""
     given: dict[str, Any] = msgspec.structs.asdict(asked)
     default = given.pop("default")
@@ -58,12 +57,11 @@ async def limits(call: Call, _: None) -> wire_service.TenantLimits:
     """What a tenant uses of what it may."""
     cluster, name = call.cluster, call.path["tenant"]
     status = await cluster.tenants.get(name, call.index)
-    await cluster.service.plans.ready()
     return wire_service.TenantLimits(
         tenant=name,
         index=call.index,
         assigned=status.tenant.spec.plan,
-        plan=shown_plan(cluster.service_plans.of(status.tenant)),
+        plan=shown_plan(status.plan),
         vectors=status.vectors,
         bytes=status.bytes,
         in_hand=cluster.service.admission.in_hand(call.index, name),
@@ -90,11 +88,6 @@ async def usage(call: Call, asked: wire_service.ListUsage) -> wire_service.Usage
             call.headers.append((NEXT_HEADER, following.encode()))
         return Answer(as_csv(page.rows, head=asked.after is None).encode(), CSV)
     return wire_service.UsageRows([shown_usage(row) for row in page.rows], following)
-
-
-def shown_plan(plan: ServicePlan) -> wire_service.ServicePlan:
-    """A plan."""
-    return wire_service.ServicePlan(**msgspec.structs.asdict(plan))
 
 
 def shown_usage(row: Usage) -> wire_service.Usage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import UNSET
 
 from tenantry.cluster.shards import ShardStatus
@@ -11,6 +12,7 @@ from tenantry.gateway.native import wire
 from tenantry.gateway.vectors import numbers
 from tenantry.model.keys import ApiKey
 from tenantry.model.records import Hit, Record
+from tenantry.model.service import ServicePlan
 from tenantry.model.topology import LogicalIndex
 from tenantry.router.scatter import TenantHit
 
@@ -76,7 +78,13 @@ def shown_tenant(status: TenantStatus) -> wire.Tenant:
         ),
         created_at=tenant.created_at,
         error=status.error,
+        plan=shown_plan(status.plan),
     )
+
+
+def shown_plan(plan: ServicePlan) -> wire.ServicePlan:
+    """A plan."""
+    return wire.ServicePlan(**msgspec.structs.asdict(plan))
 
 
 def shown_hit(hit: Hit) -> wire.Hit:

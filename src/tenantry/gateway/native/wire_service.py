@@ -5,18 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from tenantry.gateway.native.wire import Body
-
-
-class ServicePlan(msgspec.Struct):
-    """What a tenant may use; null is no limit."""
-
-    name: str
-    requests_per_s: int | None
-    vectors: int | None
-    bytes: int | None
-    concurrent: int | None
-    weight: int
+from tenantry.gateway.native.wire import Body, ServicePlan
 
 
 class ServicePlans(msgspec.Struct):
