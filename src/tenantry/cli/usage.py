@@ -54,7 +54,10 @@ async def export(
         raise wrong_usage("--format csv and --json cannot be given together")
     if by not in ("hour", "day"):
         raise wrong_usage(f"--by {by!r} is neither hour nor day")
-    rows = await _rows(session, moment(since, "--from"), moment(until, "--to"), by, index, tenant)
+    begin, end = moment(since, "--from"), moment(until, "--to")
+    if end is not None and end <= (begin or 0):
+        raise wrong_usage("--to is not after --from")
+    rows = await _rows(session, begin, end, by, index, tenant)
     if out is not None:
         text = _csv(rows) if format == "csv" else _json(rows)
         out.write_text(text, encoding="utf-8", newline="")
