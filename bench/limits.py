@@ -83,8 +83,8 @@ def run(context: Context) -> Report:
     report.notes.append(
         f"The server is a stand-in: {AT_ONCE} queries at once, in order of arrival, in lognormal times of mean "
         f"{SERVED_S * 1e3:g} ms and sigma {SIGMA:g} (--set sigma=0 for equal ones: the hardest case, for "
-        f"then P95 in quiet is least). The embedded shard ({VECTORS:,} vectors a tenant) shares a core with the generator of the load: "
-        "turning a flood away takes of that core, too."
+        f"then P95 in quiet is least). The embedded shard ({VECTORS:,} vectors a tenant) shares a core with the "
+        "generator of the load: turning a flood away takes of that core, too."
     )
     return report
 
