@@ -8,7 +8,6 @@ import msgspec
 
 from tenantry.control.health_checks import HealthChecks
 from tenantry.control.health_report import HealthReport
-from tenantry.control.health_view import HealthViews
 from tenantry.control.measure.history import History, Point, Sample
 from tenantry.control.measure.readings import Reading
 from tenantry.control.measure.sharing import Sharing
@@ -99,7 +98,6 @@ class Watching:
         self,
         catalog: Catalog,
         pool: ShardPool,
-        views: HealthViews,
         checks: HealthChecks,
         sharing: Sharing,
         clock: Clock,
@@ -112,7 +110,7 @@ class Watching:
         self._clock = clock
         self._window_s = window_s
         self._history = History(sharing, catalog, clock, window_s)
-        self._rosters = Rosters(catalog, views, sharing.readings, clock)
+        self._rosters = Rosters(catalog, pool, sharing.readings, clock)
         self._open: dict[str, tuple[float, Sequence[Move]]] = {}
 
     def start(self) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 
 import msgspec
 
-from tenantry.control.health_view import HealthViews
 from tenantry.control.measure.readings import Reading, Readings
+from tenantry.control.sizes import sizes_of
 from tenantry.errors import NotFound
 from tenantry.model.records import NamespaceStats
 from tenantry.model.topology import Tenant
 from tenantry.ports import Catalog, Clock
 from tenantry.router.listing import every_tenant
+from tenantry.router.shards import ShardPool
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 FRESH_S = 10.0
 #: One older than that is not shown any more, seconds.
 STALE_S = 60.0
+#: A shard that does not answer for that long counts as empty, seconds.
+ANSWER_S = 5.0
 #: Indexes of which one is kept; the one asked for least recently goes.
 MOST_INDEXES = 8
 
@@ -106,9 +109,9 @@ class Rosters:
         readings: gives what was counted of an index of late.
     """
 
-    def __init__(self, catalog: Catalog, views: HealthViews, readings: Callable[[str], Readings], clock: Clock) -> None:
+    def __init__(self, catalog: Catalog, pool: ShardPool, readings: Callable[[str], Readings], clock: Clock) -> None:
         self._catalog = catalog
-        self._views = views
+        self._pool = pool
         self._readings = readings
         self._clock = clock
         self._made: dict[str, tuple[float, Roster]] = {}
@@ -156,12 +159,11 @@ class Rosters:
         started = self._clock.monotonic()
         tenants = [tenant async for tenant in every_tenant(self._catalog.tenants, index)]
         moves = await self._catalog.moves.list(index, open_only=True, limit=1_000)
-        sizes = await self._views.sizes(index, tenants, frozenset())
+        sizes = await sizes_of(self._pool, await self._catalog.shards.list(index), ANSWER_S)
         read = self._readings(index).tenants
         moving = {move.tenant for move in moves}
         rows = tuple(
-            _row(tenant, size, read.get(tenant.name), tenant.name in moving)
-            for tenant, size in zip(tenants, sizes, strict=True)
+            _row(tenant, sizes.of(tenant)[0], read.get(tenant.name), tenant.name in moving) for tenant in tenants
         )
         made = Roster(self._clock.now(), rows)
         self._made.pop(index, None)

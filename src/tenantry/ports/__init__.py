@@ -28,6 +28,7 @@ from tenantry.ports.catalog import (
     SettingCatalog,
     ShardCatalog,
     TenantCatalog,
+    UsageCatalog,
     WriteLog,
 )
 from tenantry.ports.others import (
@@ -36,6 +37,7 @@ from tenantry.ports.others import (
     Embedder,
     EventFeed,
     Faults,
+    Limiter,
     Notifier,
     PlacementPolicy,
     RouteCache,
@@ -59,6 +61,7 @@ __all__ = [
     "IndexCatalog",
     "KeyCatalog",
     "LeaseCatalog",
+    "Limiter",
     "ManyNamespaces",
     "MeasureCatalog",
     "MoveCatalog",
@@ -74,6 +77,7 @@ __all__ = [
     "Stored",
     "Telemetry",
     "TenantCatalog",
+    "UsageCatalog",
     "VectorBackend",
     "Warming",
     "WriteLog",

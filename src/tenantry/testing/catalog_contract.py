@@ -33,6 +33,7 @@ from tenantry.testing.catalog_moments_contract import MomentsContract
 from tenantry.testing.catalog_moves_contract import MovesContract
 from tenantry.testing.catalog_samples import INDEX, buried, placed, prepared, rerouted
 from tenantry.testing.catalog_tenants_contract import ListContract, PlaceContract, RouteContract
+from tenantry.testing.catalog_usage_contract import PlanContract, UsageContract
 
 
 class IndexContract:
@@ -261,6 +262,8 @@ class CatalogContract(
     MovesContract,
     LogsContract,
     MeasuresContract,
+    PlanContract,
+    UsageContract,
 ):
     """All of it. Subclass it with a fixture ``catalog``."""
 

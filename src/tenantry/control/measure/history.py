@@ -44,8 +44,8 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class History:
-    """Of a process that serves. Each process keeps its own, of what all gateways counted (`Sharing`), from when it began
-    to serve. At most `MOST_INDEXES` x `SAMPLES` x `MOST_SHARDS` points.
+    """Of a process that serves. Each process keeps its own, of what all gateways counted (`Sharing`), from when it
+    began to serve. At most `MOST_INDEXES` x `SAMPLES` x `MOST_SHARDS` points.
 
     Args:
         window_s: length of the window that is sampled.
