@@ -83,7 +83,7 @@ export function MoveCard({ who, index, move }) {
 }
 
 const COLUMNS = (index) => [
-  { key: "tenant", title: "Tenant", cell: (move) => html`<a href=${link(index, "tenants", move.tenant)}>${move.tenant}</a>` },
+  { key: "tenant", title: "Tenant", tight: true, cell: (move) => html`<a href=${link(index, "tenants", move.tenant)}>${move.tenant}</a>` },
   { key: "way", title: "From → to", cell: (move) => `${move.source} → ${move.target}` },
   { key: "phase", title: "State", cell: (move) => html`<${Badge}>${move.phase}<//>` },
   { key: "copied", title: "Records", number: true, minor: true, cell: (move) => count(move.progress.copied) },

@@ -25,9 +25,9 @@ const FIGURES = {
 };
 
 const COLUMNS = (index) => [
-  { key: "tenant", title: "Tenant", cell: (row) => html`<a href=${link(index, "tenants", row.tenant)}>${row.tenant}</a>` },
-  { key: "way", title: "From → to", cell: (row) => `${row.source} → ${row.target}` },
-  { key: "state", title: "State", cell: (row) => (row.state ? html`<${Badge}>${row.state}<//>` : "planned") },
+  { key: "tenant", title: "Tenant", tight: true, cell: (row) => html`<a href=${link(index, "tenants", row.tenant)}>${row.tenant}</a>` },
+  { key: "way", title: "From → to", tight: true, cell: (row) => `${row.source} → ${row.target}` },
+  { key: "state", title: "State", cell: (row) => (row.state ? html`<${Badge}>${row.state}<//>` : html`<${Badge}>planned<//>`) },
   { key: "vectors", title: "Vectors", number: true, cell: (row) => count(row.vectors) },
   { key: "bytes", title: "Size", number: true, minor: true, cell: (row) => bytes(row.bytes) },
   { key: "why", title: "Why", minor: true, cell: (row) => row.error ?? row.why },

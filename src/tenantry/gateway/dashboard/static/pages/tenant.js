@@ -45,11 +45,34 @@ export function MoveDialog({ index, tenant, close, begun }) {
   `;
 }
 
+function Steer({ index, tenant, state, done }) {
+  const [asking, setAsking] = useState(false);
+  const act = useAct();
+  const verb = state === "suspended" ? "resume" : "suspend";
+  const send = async () => {
+    if ((await act.act(() => post(at("indexes", index, "tenants", tenant, verb)))) === undefined) return;
+    setAsking(false);
+    done();
+  };
+  if (verb === "resume") {
+    return html`<button type="button" onClick=${send} disabled=${act.busy}>Resume</button><${Problem} error=${act.error} />`;
+  }
+  return html`
+    <button type="button" onClick=${() => setAsking(true)} disabled=${state !== "active"}>Suspend…</button>
+    ${asking &&
+    html`
+      <${Ask} title=${`Suspend ${tenant}?`} verb="Suspend" danger act=${act} close=${() => setAsking(false)} send=${send}>
+        <p>All its requests are refused from now on, until it is resumed. Its data stays as it is.</p>
+      <//>
+    `}
+  `;
+}
+
 export function Tenant({ who, index, name }) {
   const live = useLive();
   const [moving, setMoving] = useState(false);
   const [round, next] = useState(0);
-  const act = useAct();
+  const here = useLoad((signal) => get(at("indexes", index, "tenants", name), {}, { signal }), [index, name, live.ended, round]);
   const moves = useLoad((signal) => get(at("indexes", index, "moves"), { tenant: name, limit: 20 }, { signal }), [index, name, live.ended, round]);
   const entries = useLoad((signal) => get("/v1/audit", { index, tenant: name, limit: 20 }, { signal }), [index, name, live.ended, round]);
   const mine = [...live.moves.values()].filter((move) => move.tenant === name);
@@ -59,22 +82,16 @@ export function Tenant({ who, index, name }) {
   const known = new Map([...(moves.value?.moves ?? []), ...mine].map((move) => [move.id, move]));
   const all = [...known.values()].sort((a, b) => b.created_at - a.created_at);
   const open = all.find((move) => !ENDED.has(move.phase));
-  const steer = async (verb) => {
-    await act.act(() => post(at("indexes", index, "tenants", name, verb)));
-    next((old) => old + 1);
-  };
   return html`
     <p class="crumb"><a href=${link(index, "tenants")}>Tenants</a></p>
     <div class="heading page-heading">
       <h1 tabindex="-1">${name}</h1><span class="grow"></span>
       ${may(who, "control") &&
       html`
-        <button type="button" onClick=${() => steer("suspend")} disabled=${act.busy}>Suspend</button>
-        <button type="button" onClick=${() => steer("resume")} disabled=${act.busy}>Resume</button>
+        <${Steer} index=${index} tenant=${name} state=${here.value?.state} done=${() => next((old) => old + 1)} />
         <button type="button" class="primary" onClick=${() => setMoving(true)} disabled=${Boolean(open)}>Move…</button>
       `}
     </div>
-    <${Problem} error=${act.error} />
     ${open && html`<${MoveCard} who=${who} index=${index} move=${open} />`}
     <${TenantState} key=${round} index=${index} tenant=${name} />
     <section class="card">

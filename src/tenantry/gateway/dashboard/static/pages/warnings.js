@@ -8,6 +8,9 @@ import { may } from "../core/session.js";
 import { Ask } from "../parts/dialog.js";
 import { Badge, Copy, Empty, Good, Problem } from "../parts/states.js";
 
+// So many are shown before one asks for more: the shards should be in sight.
+const SHOWN = 4;
+
 // What the page has for a recommended command: a page that does it, or a request.
 export function actionOf(index, command) {
   const [, group, verb, target] = words(command);
@@ -73,27 +76,51 @@ function Action({ who, index, command, done }) {
   return html`<${View} index=${index} title=${action.title} target=${action.target} done=${done} />`;
 }
 
+// Warnings of one kind that one command mends stand together; the most severe first, as they come.
+export function grouped(warnings) {
+  const groups = new Map();
+  for (const one of warnings) {
+    const key = `${one.severity}/${one.kind}/${one.command}`;
+    groups.set(key, [...(groups.get(key) ?? []), one]);
+  }
+  return [...groups.entries()];
+}
+
+const Message = ({ index, one }) => html`
+  <div class="message">
+    <div class="row">
+      <strong class="grow">${one.message}</strong>
+      <small>${one.since ? `for ${ago(one.since).replace(" ago", "")}` : "new"}</small>
+    </div>
+    ${one.tenants.length > 0 &&
+    html`<p class="behind">Behind it: ${one.tenants.map((tenant) => html`<a key=${tenant} href=${link(index, "tenants", tenant)}>${tenant}</a> `)}</p>`}
+  </div>
+`;
+
+function Group({ who, index, warnings, done }) {
+  const [{ severity, command }] = warnings;
+  const [first, ...more] = warnings.map((one) => html`<${Message} key=${one.subject} index=${index} one=${one} />`);
+  return html`
+    <li class=${`card warning-card ${severity}`}>
+      <div class="row top-aligned"><${Badge}>${severity}<//><div class="grow">${first}</div></div>
+      ${more.length > 0 && html`<details><summary>${more.length} more like it</summary><div class="stack close">${more}</div></details>`}
+      <div class="row">
+        <${Action} who=${who} index=${index} command=${command} done=${done} />
+        <${Copy} text=${command} label="Command" />
+      </div>
+    </li>
+  `;
+}
+
 export function Warnings({ who, index, warnings, done }) {
+  const [all, setAll] = useState(false);
   if (!warnings.length) return html`<${Empty} title="All is well">No warning stands.<//>`;
+  const groups = grouped(warnings);
+  const shown = all ? groups : groups.slice(0, SHOWN);
   return html`
     <ul class="warnings">
-      ${warnings.map(
-        (one) => html`
-          <li key=${`${one.kind}/${one.subject}`} class=${`card warning-card ${one.severity}`}>
-            <div class="row">
-              <${Badge}>${one.severity}<//>
-              <strong class="grow">${one.message}</strong>
-              <small>${one.since ? `since ${ago(one.since).replace(" ago", "")}` : "new"}</small>
-            </div>
-            ${one.tenants.length > 0 &&
-            html`<p class="behind">Behind it: ${one.tenants.map((tenant) => html`<a key=${tenant} href=${link(index, "tenants", tenant)}>${tenant}</a> `)}</p>`}
-            <div class="row">
-              <${Action} who=${who} index=${index} command=${one.command} done=${done} />
-              <${Copy} text=${one.command} label="Command" />
-            </div>
-          </li>
-        `,
-      )}
+      ${shown.map(([key, group]) => html`<${Group} key=${key} who=${who} index=${index} warnings=${group} done=${done} />`)}
     </ul>
+    ${groups.length > SHOWN && html`<button type="button" class="quiet" aria-expanded=${all} onClick=${() => setAll(!all)}>${all ? "Show fewer" : `Show ${groups.length - SHOWN} more`}</button>`}
   `;
 }

@@ -17,6 +17,15 @@ function load() {
   return library;
 }
 
+const minute = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const second = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
+// Moments on the axis; to the second where ticks are closer than a minute.
+function times(_, ticks) {
+  const format = ticks.length > 1 && ticks[1] - ticks[0] < 60 ? second : minute;
+  return ticks.map((tick) => format.format(new Date(tick * 1000)));
+}
+
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 function options(width, series, show) {
@@ -27,7 +36,7 @@ function options(width, series, show) {
     cursor: { y: false, points: { size: 6 } },
     legend: { live: false },
     scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
-    axes: [axis, { ...axis, size: 72, values: (_, ticks) => ticks.map(show) }],
+    axes: [{ ...axis, space: 80, values: times }, { ...axis, size: 64, values: (_, ticks) => ticks.map((tick) => (tick === 0 ? "0" : show(tick))) }],
     series: [
       {},
       ...series.map((one, number) => ({
@@ -45,6 +54,7 @@ function options(width, series, show) {
 export function Chart({ at, series, show, label }) {
   const box = useRef();
   useEffect(() => {
+    const holder = box.current;
     let chart;
     let gone = false;
     const scheme = matchMedia("(prefers-color-scheme: dark)");
@@ -52,11 +62,11 @@ export function Chart({ at, series, show, label }) {
       const Plot = await load();
       if (gone) return;
       chart?.destroy();
-      chart = new Plot(options(box.current.clientWidth, series, show), [at, ...series.map((one) => one.values)], box.current);
+      chart = new Plot(options(holder.clientWidth, series, show), [at, ...series.map((one) => one.values)], holder);
     };
-    const resized = new ResizeObserver(() => chart && chart.width !== box.current.clientWidth && chart.setSize({ width: box.current.clientWidth, height: HEIGHT }));
+    const resized = new ResizeObserver(() => chart && chart.width !== holder.clientWidth && chart.setSize({ width: holder.clientWidth, height: HEIGHT }));
     draw();
-    resized.observe(box.current);
+    resized.observe(holder);
     scheme.addEventListener("change", draw);
     return () => {
       gone = true;

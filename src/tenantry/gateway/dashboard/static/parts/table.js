@@ -1,7 +1,8 @@
-// A table. Columns: {key, title, cell(row), number, sort, minor}; `minor` ones are left out on a phone.
+// A table. Columns: {key, title, cell(row), number, sort, minor}; `minor` ones are left out on a phone,
+// `tight` ones never broken.
 import { html } from "../core/html.js";
 
-const classes = (column) => [column.number && "number", column.minor && "minor"].filter(Boolean).join(" ") || undefined;
+const classes = (column) => [column.number && "number", column.minor && "minor", column.tight && "tight"].filter(Boolean).join(" ") || undefined;
 
 function Heading({ column, sort, onSort }) {
   if (!column.sort) return html`<th scope="col" class=${classes(column)}>${column.title}</th>`;
