@@ -53,9 +53,9 @@ export function Audit({ index }) {
   return html`
     <div class="heading page-heading wrap"><h1 tabindex="-1">Audit</h1><span class="grow"></span><${Verify} /></div>
     <form class="filters" role="search" onSubmit=${submitted}>
-      <label class="field"><span>Action</span><input name="action" placeholder="move.start" autocomplete="off" spellcheck="false" /></label>
-      <label class="field"><span>Tenant</span><input name="tenant" autocomplete="off" spellcheck="false" /></label>
-      <label class="field"><span>Who</span><input name="actor" autocomplete="off" spellcheck="false" /></label>
+      <label class="field"><span>Action</span><input name="action" placeholder="move.start" autocomplete="off" spellcheck=${false} /></label>
+      <label class="field"><span>Tenant</span><input name="tenant" autocomplete="off" spellcheck=${false} /></label>
+      <label class="field"><span>Who</span><input name="actor" autocomplete="off" spellcheck=${false} /></label>
       <button type="submit">Find</button>
     </form>
     <${Loaded} from=${found} what="Loading the audit log">

@@ -58,7 +58,7 @@ function Create({ index, close, begun }) {
   return html`
     <${Ask} title="Back up" verb="Begin" act=${act} close=${close} send=${send}>
       <p class="muted">Each tenant is kept as it is at one instant, while it goes on being used. What has not changed since the last backup is not copied again.</p>
-      <${Field} label="Only this tenant" hint="empty: everything"><input name="tenant" autocomplete="off" spellcheck="false" /><//>
+      <${Field} label="Only this tenant" hint="empty: everything"><input name="tenant" autocomplete="off" spellcheck=${false} /><//>
       <label class="check"><input type="checkbox" name="full" /> Copy everything again</label>
     <//>
   `;

@@ -64,7 +64,7 @@ function Create({ index, close, made }) {
           ${Object.entries(SCOPES).map(([key, title]) => html`<option key=${key} value=${key}>${title}</option>`)}
         </select>
       <//>
-      ${bound && html`<${Field} label="Tenant" hint=${`of index ${index}`}><input name="tenant" required autocomplete="off" spellcheck="false" /><//>`}
+      ${bound && html`<${Field} label="Tenant" hint=${`of index ${index}`}><input name="tenant" required autocomplete="off" spellcheck=${false} /><//>`}
       <${Field} label="Label" hint="who has it, and what for"><input name="label" autocomplete="off" /><//>
       <${Field} label="Ends after days" hint="empty: never"><input name="days" type="number" min="0.01" step="any" /><//>
     <//>

@@ -21,7 +21,7 @@ export function Login({ told, logIn }) {
         ${told && html`<p class="notice critical" role="alert">${told}</p>`}
         <label class="field">
           <span>API key</span>
-          <input ref=${field} type="password" name="key" required autocomplete="off" spellcheck="false" onInput=${() => field.current.setCustomValidity("")} />
+          <input ref=${field} type="password" name="key" required autocomplete="off" spellcheck=${false} onInput=${() => field.current.setCustomValidity("")} />
           <small>It stays in this tab, and is forgotten when you close it.</small>
         </label>
         <button type="submit" class="primary">Log in</button>

@@ -141,7 +141,7 @@ export function Plan({ who, index, query }) {
       ${SUBJECT[aim] &&
       html`
         <${Field} label=${SUBJECT[aim]}>
-          <input value=${subject} onInput=${(event) => setSubject(event.target.value)} required list="subjects" autocomplete="off" spellcheck="false" />
+          <input value=${subject} onInput=${(event) => setSubject(event.target.value)} required list="subjects" autocomplete="off" spellcheck=${false} />
         <//>
         ${aim === "drain" && html`<datalist id="subjects">${shards.map((one) => html`<option key=${one.name} value=${one.name} />`)}</datalist>`}
       `}

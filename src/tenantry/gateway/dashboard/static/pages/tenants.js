@@ -50,7 +50,7 @@ function List({ index, query }) {
       ${found.value && html`<small>measured ${ago(found.value.at)}</small>`}
     </div>
     <form class="filters" role="search" onSubmit=${(event) => event.preventDefault()}>
-      <label class="field grow"><span>Search</span><input type="search" defaultValue=${text} onInput=${typed} placeholder="Part of a name" autocomplete="off" spellcheck="false" /></label>
+      <label class="field grow"><span>Search</span><input type="search" defaultValue=${text} onInput=${typed} placeholder="Part of a name" autocomplete="off" spellcheck=${false} /></label>
       <label class="field"><span>Shard</span>
         <select value=${shard} onChange=${(event) => show({ shard: event.target.value })}>
           <option value="">All shards</option>
