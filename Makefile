@@ -5,11 +5,12 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 SDK_VENVS := .venv-sdk
 SERVERS := .venv-servers
+BROWSER := .venv-browser
 ARGS   ?=
 COURSES ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt lock bench soak clean sdk-venvs servers
+.PHONY: help setup demo test check fmt lock bench soak clean sdk-venvs servers browser
 
 help:  ## Show what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,7 +45,18 @@ $(SERVERS)/.ready: tests/servers/servers.lock
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-test: setup sdk-venvs servers  ## Run the whole test-suite; it starts the servers that it needs
+# The dashboard is tried in a real Chromium: the machine's own, or else one that is fetched. Without the network those
+# tests skip, and say so; in CI they fail.
+browser: $(BROWSER)/.ready
+$(BROWSER)/.ready: $(READY)
+	@mkdir -p $(@D)
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
+	  { echo "Fetching a headless Chromium into $(@D) (120 MB)"; \
+	    PLAYWRIGHT_BROWSERS_PATH=$(CURDIR)/$(@D) timeout 300 $(BIN)/python -m playwright install --only-shell chromium; } || \
+	  echo "No Chromium could be fetched: install your system's, or the dashboard's tests skip"
+	@touch $@
+
+test: setup sdk-venvs servers browser  ## Run the whole test-suite; it starts the servers that it needs
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: setup  ## Lint, types, layers, docs: what CI runs before the tests
@@ -77,4 +89,4 @@ lock: setup  ## Resolve the lock files anew (needs uv on the PATH)
 	  --generate-hashes --no-emit-index-url --no-header --quiet -o $$lock.lock || exit 1; done
 
 clean:  ## Remove environments, caches and the demo's data
-	rm -rf $(VENV) $(SDK_VENVS) $(SERVERS) .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache demo-data
+	rm -rf $(VENV) $(SDK_VENVS) $(SERVERS) $(BROWSER) .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache demo-data

@@ -70,7 +70,7 @@ async def _large(context: Context, report: Report) -> None:
     context.say(f"{tenants:,} tenants on {shards} shards: made")
     folder = context.folder / "large"
     async with await init_cluster(folder, dimension=DIMENSION, shards=shards, settings={}) as cluster:
-        await _fill(cluster, tenants)
+        await fill_small(cluster, tenants)
         health, view = [], []
         for number in range(context.rounds):
             context.say(f"round {number + 1}")
@@ -85,7 +85,8 @@ async def _large(context: Context, report: Report) -> None:
     report.at_most("a balancing plan for them, measured and made", view, "s", 2 * MAX_S)
 
 
-async def _fill(cluster: Cluster, tenants: int) -> None:
+async def fill_small(cluster: Cluster, tenants: int) -> None:
+    """That many tenants of a few vectors each."""
     rng = np.random.default_rng(2)
     turn = asyncio.Semaphore(ABREAST)
 

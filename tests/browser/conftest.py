@@ -87,11 +87,13 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator
     """The URL of a gateway with 71 tenants on six shards, unevenly spread, and queries going on."""
     folder = tmp_path_factory.mktemp("dashboard")
     asyncio.run(_fill(folder / "cluster"))
-    with running_gateway(
-        folder / "cluster", dimension=DIMENSION, backup_url=str(folder / "archive"), **SETTINGS
-    ) as running:
-        with Traffic(running.url):
-            yield running.url
+    with (
+        running_gateway(
+            folder / "cluster", dimension=DIMENSION, backup_url=str(folder / "archive"), **SETTINGS
+        ) as running,
+        Traffic(running.url),
+    ):
+        yield running.url
 
 
 @pytest.fixture(scope="package")
