@@ -59,6 +59,15 @@ def name_of(endpoint: Endpoint) -> str:
     return f"{endpoint.method} {endpoint.path.removeprefix('/i/{index}') or '/'}"
 
 
+def guarded(house: Any) -> list[Endpoint]:
+    """All operations but the files of the dashboard, which are open to everybody."""
+    return [one for one in house.app.endpoints if not is_file(one)]
+
+
+def is_file(endpoint: Endpoint) -> bool:
+    return endpoint.path == "/" or endpoint.path.startswith("/dashboard/")
+
+
 async def send(
     house: Any, endpoint: Endpoint, key: str | None, *, index: str = "default", tenant: str = OWN, **more: Any
 ) -> httpx.Response:
@@ -142,15 +151,28 @@ def test_what_must_never_change_by_accident() -> None:
             assert row["operator"] == "-", name
         if re.search(r"/(upsert|update|delete|documents)$", path):
             assert (row["tenant-read"], row["reader"]) == ("-", "-"), name
-        if path.startswith("/v1/") and "{tenant}" not in path and path != "/v1/openapi.json":
+        if path.startswith("/v1/") and "{tenant}" not in path and path not in ("/v1/openapi.json", "/v1/whoami"):
             assert (row["tenant"], row["tenant-read"]) == ("-", "-"), name
     assert {name for name, row in PROMISED.items() if row["none"] == "yes"} == {
         *("GET /healthz", "GET /readyz", "GET /v1/openapi.json")
     }
 
 
+async def test_the_files_of_the_dashboard_are_open_and_all_that_is(house: Any) -> None:
+    files = [one for one in house.app.endpoints if is_file(one)]
+    assert len(files) > 30
+    for endpoint in files:
+        assert (endpoint.method, endpoint.access.right, endpoint.documented) == ("GET", None, False)
+        answer = await house.http.get(endpoint.path)
+        assert answer.status_code == 200
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+    for path in ("/dashboard/", "/dashboard/../settings.py", files[-1].path + ".map", "/index.html"):
+        assert (await house.http.get(path)).status_code in (401, 404), path
+
+
 async def test_a_bad_key_opens_nothing(house: Any, keys: dict[str, str]) -> None:
-    for endpoint in house.app.endpoints:
+    for endpoint in guarded(house):
         for kind in (None, *BAD):
             answer = await send(house, endpoint, None if kind is None else keys[kind])
             public = PROMISED.get(name_of(endpoint), {}).get("none") == "yes"
@@ -176,7 +198,7 @@ GOOD = {
 @pytest.mark.parametrize("kind", GOOD)
 async def test_each_key_may_do_what_the_page_says(house: Any, keys: dict[str, str], kind: str) -> None:
     column, bound_index, bound_tenant = GOOD[kind]
-    for endpoint in house.app.endpoints:
+    for endpoint in guarded(house):
         promise = PROMISED.get(name_of(endpoint), {}).get(column, "yes" if column == "admin" else "-")
         control = endpoint.access.right is not None and endpoint.access.right.value in ("control", "admin", "see")
         indexes = ("absent",) if control else ("default", "second", "absent")
@@ -296,7 +318,7 @@ async def test_measurements_and_logs_name_no_tenant_and_no_secret(
 ) -> None:
     with capture_logs() as events:
         for kind in ("tenant", "tenant-read", "reader", "expired", "wrong-secret"):
-            for endpoint in house.app.endpoints:
+            for endpoint in guarded(house):
                 if endpoint.access.right is not None and endpoint.access.right.value in ("read", "write", "count"):
                     await send(house, endpoint, keys[kind])
     shown = house.telemetry.exposition().decode()
