@@ -18,6 +18,7 @@ from tenantry.catalogs.moves import SqlMoves
 from tenantry.catalogs.settings import SqlSettings
 from tenantry.catalogs.shards import SqlShards
 from tenantry.catalogs.store import LOCK_WAIT_S, Store, open_store
+from tenantry.catalogs.tenant_migrations import SqlMigrations
 from tenantry.catalogs.tenants import SqlTenants
 from tenantry.catalogs.upgrade import prepare
 from tenantry.model.image import CatalogImage
@@ -49,6 +50,7 @@ class SqlCatalog:
         self.log = SqliteLog(store) if store.file else SqlLog(store)
         self.copies = SqlCopies(store)
         self.measures = SqlMeasures(store)
+        self.migrations = SqlMigrations(store)
 
     async def image(self) -> CatalogImage:
         """What exists and where, in one transaction."""

@@ -20,6 +20,7 @@ from tenantry.cluster.cursors import Cursors
 from tenantry.cluster.handles import TenantHandle
 from tenantry.cluster.indexes import IndexAdmin
 from tenantry.cluster.keys import KeyAdmin
+from tenantry.cluster.migrations import MigrationAdmin, MigrationParts
 from tenantry.cluster.moves import MoveAdmin
 from tenantry.cluster.plans import PlanAdmin
 from tenantry.cluster.recording import Deeds, RecordedScatter, recorded, recording
@@ -33,6 +34,7 @@ from tenantry.control.health_view import HealthViews
 from tenantry.control.measure.readings import Readings
 from tenantry.control.measure.sharing import Sharing
 from tenantry.control.measure.window import Measured
+from tenantry.control.migrate.service import MigrationService
 from tenantry.control.monitor import Monitor
 from tenantry.control.mover.context import Context, MovingLimits, NoFaults
 from tenantry.control.runs import Runs
@@ -109,6 +111,7 @@ class Parts:
         top_tenants: tenants that a report of health lists.
         notifier: is told of warnings that come to stand or go.
         prices: tables laid over the price book of the package.
+        free_bytes: free disk under a shard; None: its engine does not tell.
     """
 
     catalog: Catalog
@@ -145,6 +148,7 @@ class Parts:
     deleted_retention_s: float = 0.0
     key_pepper: str | None = None
     prices: Mapping[str, Any] | None = None
+    free_bytes: Callable[[Shard], int | None] = lambda shard: None
 
 
 class Cluster:
@@ -155,6 +159,7 @@ class Cluster:
         audit: who did what. deeds: recording it, see `tenantry.cluster.recording`.
         cursors: signed places in listings, for those who hand them to clients.
         moves, plans: moving tenants between shards, and planning which.
+        migrations: moving many of them, in waves.
         routing_checks, health_checks: what runs regularly while the cluster is served, and what it found.
         backups: backup and restore.
         adoption: existing indexes as shards.
@@ -229,6 +234,7 @@ class Cluster:
             self.plans,
             self.backups,
             self.adoption,
+            self.migrations,
         )
         recording(self.deeds, self, self.scatter, *steered)
 
@@ -254,6 +260,20 @@ class Cluster:
         besides = (*(["redis"] if parts.shared is not None else []), *([] if parts.sole else ["postgresql"]))
         self.advice = AdviceAdmin(monitor, self._sharing.fresh, catalog, parts.prices, besides)
         self.adoption = AdoptAdmin(catalog, pool, self.shards, self.advice, self.plans, clock, limits)
+        self._migrating = MigrationService(context, self._moving, self._sharing.fresh, parts.exclusive)
+        self.migrations = MigrationAdmin(
+            MigrationParts(
+                context=context,
+                service=self._migrating,
+                moves=self._moving,
+                monitor=monitor,
+                advice=self.advice,
+                readings=self._sharing.fresh,
+                window_s=parts.window_s,
+                token=parts.token,
+                free_bytes=parts.free_bytes,
+            )
+        )
 
     def _watch(self, parts: Parts, context: Context, shared: Shared) -> None:
         """What looks after it while it is served."""
@@ -332,6 +352,7 @@ class Cluster:
         await self.health_checks.aclose()
         await self._sharing.aclose()
         await self.backups.aclose()
+        await self._migrating.aclose()
         await self._runs.aclose()
         await self._moving.aclose()
         await self.scatter.aclose()
@@ -350,6 +371,7 @@ class Cluster:
 
     async def __aenter__(self) -> Self:
         self._moving.wake()
+        self._migrating.wake()
         return self
 
     async def __aexit__(
