@@ -1,4 +1,4 @@
-"""Migrations of tenants between shards, in SQL. (The migrations of the schema are in the folder `migrations`.)"""
+"""Migrations of tenants between shards, in SQL. Those of the schema are in the folder `migrations`."""
 
 from __future__ import annotations
 

@@ -88,7 +88,17 @@ async def plan(
     now: Now = False,
 ) -> None:
     """Show what a migration would do: its waves, whether there is room, what would stop it. Changes nothing."""
-    how = _how(share, canaries, every, soak, retention, rate, at_once, gate, now)
+    how = _how(
+        share=share,
+        canaries=canaries,
+        every=every,
+        soak=soak,
+        retention=retention,
+        rate=rate,
+        at_once=at_once,
+        gate=gate,
+        now=now,
+    )
     made = await session.api.post("migrations", "plan", body=_what(session, source, tenant, to) | how)
     session.out.show(made, *plan_views(made))
     if made["blockers"]:
@@ -126,9 +136,18 @@ async def start(
     A gateway carries it on. Without one, this command does what is due now, and `tenantry migrate resume` what is due
     later. Repeating it is harmless.
     """
-    body = _what(session, source, tenant, to) | _how(
-        share, canaries, every, soak, retention, rate, at_once, gate, now
-    )  # fmt: skip
+    how = _how(
+        share=share,
+        canaries=canaries,
+        every=every,
+        soak=soak,
+        retention=retention,
+        rate=rate,
+        at_once=at_once,
+        gate=gate,
+        now=now,
+    )
+    body = _what(session, source, tenant, to) | how
     if not yes:
         made = await session.api.post("migrations", "plan", body=body)
         for view in plan_views(made):
@@ -284,6 +303,7 @@ def _what(
 
 
 def _how(
+    *,
     share: float | None,
     canaries: int | None,
     every: str | None,

@@ -80,7 +80,7 @@ def wave_table(found: Mapping[str, Any]) -> RenderableType:
             one["moved"],
             one["failed"] or "",
             when(one["began_at"] or one["due_at"], short=True),
-            _stage(one),
+            "taken back" if one["number"] in found["rolling_back"] else _stage(one),
             _gate(one["gate"]),
         ]
         for one in found["waves"]

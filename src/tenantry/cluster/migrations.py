@@ -32,6 +32,7 @@ from tenantry.model.migration import (
     Wave,
     afresh,
     changed,
+    in_words,
     paused,
     resumed,
     roll_back,
@@ -150,7 +151,7 @@ class MigrationAdmin:
             ],
             sources={name: states[name] for name in plan.sources},
             before=plan.before,
-            events=[Event(at, f"started: {len(plan.items)} tenants in {len(plan.waves)} waves")],
+            events=[Event(at, f"started: {in_words(len(plan.items))} in {in_words(len(plan.waves), 'wave')}")],
         )
         await self._catalog.migrations.begin(migration, plan.items)
         note(subject=migration.id)
@@ -211,7 +212,7 @@ class MigrationAdmin:
         if remaining and not partial:
             shown = ", ".join(remaining[:NAMED_MOST]) + (", ..." if len(remaining) > NAMED_MOST else "")
             raise Refused(
-                f"migration {id} is not done: {len(remaining)} tenants remain ({shown}); resume it, "
+                f"migration {id} is not done: {in_words(len(remaining))} not moved ({shown}); resume it, "
                 "or finish it as it is with --partial"
             )
         if State.FINISHED not in NEXT[migration.state]:
@@ -329,7 +330,7 @@ class MigrationAdmin:
             return f"shard {shard} is gone already"
         if here[shard].tenants:
             await shards.set_state(migration.index, shard, before)
-            return f"shard {shard} keeps {here[shard].tenants} tenants and is {before} again"
+            return f"shard {shard} keeps {in_words(here[shard].tenants)} and is {before} again"
         try:
             await shards.set_state(migration.index, shard, ShardState.RETIRED)
         except Refused as kept:

@@ -353,6 +353,11 @@ def roll_back(migration: Migration, at: float, wave: int | None) -> Migration:
     return changed(migration, at, what, state=State.ROLLING_BACK, rolling_back=back, reason=None, held=False)
 
 
+def in_words(count: int, noun: str = "tenant") -> str:
+    """``1 tenant``, ``2 tenants``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def afresh(items: Iterable[Item]) -> list[Item]:
     """Of these tenants the ones that a resumed migration tries once more, as they begin again."""
     again = (ItemState.FAILED, ItemState.RETURNED)

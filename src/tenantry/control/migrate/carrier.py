@@ -32,6 +32,7 @@ from tenantry.model.migration import (
     Verdict,
     Wave,
     changed,
+    in_words,
     paused,
     with_wave,
 )
@@ -80,10 +81,7 @@ class Carrier:
         if wave is None:
             return changed(migration, at, "every wave is through", state=State.DONE)
         if wave.began_at is None:
-            begun = await self._begun(migration, wave, items, at)
-            if begun is None:
-                return migration
-            migration, wave = begun
+            return await self._begun(migration, wave, items, at)  # saved before a move begins
         moved = [each for each in items.values() if migration.waves[each.wave - 1].began_at is not None]
         mine = [each for each in items.values() if each.wave == wave.number]
         verdict = await self._judged(migration, moved, at)
@@ -104,18 +102,16 @@ class Carrier:
             return migration
         return await self._passed(migration, wave, items, at)
 
-    async def _begun(
-        self, migration: Migration, wave: Wave, items: Mapping[str, Item], at: float
-    ) -> tuple[Migration, Wave] | None:
-        """The wave, begun; None: its time has not come."""
+    async def _begun(self, migration: Migration, wave: Wave, items: Mapping[str, Item], at: float) -> Migration:
+        """With the wave begun, if its time has come."""
         if not migration.hurry and at < max(wave.due_at or migration.created_at, migration.calm_until):
-            return None
+            return migration
         await self._set_sources(migration, taking=False)
         readings = await self._measure(migration.index)
         baseline = sample_of(readings, (name for name, each in items.items() if each.wave == wave.number))
         wave = msgspec.structs.replace(wave, began_at=at, baseline=baseline)
         migration = msgspec.structs.replace(with_wave(migration, wave), hurry=False)
-        return changed(migration, at, f"wave {wave.number} begins: {wave.tenants} tenants"), wave
+        return changed(migration, at, f"wave {wave.number} begins ({in_words(wave.tenants)})")
 
     async def _judged(self, migration: Migration, moved: list[Item], at: float) -> Verdict:
         switched = [each.tenant for each in moved if each.state is ItemState.MOVED]
@@ -197,18 +193,32 @@ class Carrier:
         for item in mine:
             if item.state is ItemState.MOVING:
                 await self._wish(item.move or "", Wish.CANCEL)
-            elif item.state is ItemState.MOVED or (item.state is ItemState.RETURNING and item.back is None):
-                if running < migration.options.at_once:
-                    items[item.tenant] = await self._take_back(migration, item)
-                    running += items[item.tenant].back is not None
+                continue
+            away = item.state is ItemState.MOVED or (item.state is ItemState.RETURNING and item.back is None)
+            if away and running < migration.options.at_once:
+                items[item.tenant] = await self._take_back(migration, item)
+                running += items[item.tenant].back is not None
         busy = (ItemState.MOVING, ItemState.MOVED, ItemState.RETURNING)
-        if any(items[each.tenant].state in busy for each in mine):
+        if any(items[each.tenant].state in busy for each in mine) or await self._overlooked(migration, items):
             return migration
         if len(migration.rolling_back) == len(migration.waves):
             return changed(migration, at, "all of it is rolled back", state=State.ROLLED_BACK)
         waves = ", ".join(map(str, migration.rolling_back))
         reason = f"wave {waves} was rolled back; resuming moves it again"
         return changed(migration, at, f"paused: {reason}", state=State.PAUSED, reason=reason)
+
+    async def _overlooked(self, migration: Migration, items: dict[str, Item]) -> bool:
+        """Whether there are tenants that an owner began to move and could not save any more; they are on the move
+        from now on."""
+        found = False
+        for item in list(items.values()):
+            begun = migration.waves[item.wave - 1].began_at is not None and item.wave in migration.rolling_back
+            if begun and item.state in (ItemState.WAITING, ItemState.FAILED):
+                move = await self._begun_before(migration, item)
+                if move is not None:
+                    items[item.tenant] = msgspec.structs.replace(item, state=ItemState.MOVING, move=move.id)
+                    found = True
+        return found
 
     async def _take_back(self, migration: Migration, item: Item) -> Item:
         """By its own move as long as that soaks, by another one after that."""

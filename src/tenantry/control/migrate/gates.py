@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from tenantry.control.measure.readings import Readings
 from tenantry.control.measure.sketch import add_bins, quantiles_s
-from tenantry.model.migration import Item, ItemState, Options, Sample, Verdict
+from tenantry.model.migration import Item, ItemState, Options, Sample, Verdict, in_words
 
 #: Tenants that a reason names.
 NAMED_MOST = 5
@@ -92,11 +92,11 @@ def _verified(options: Options, items: Sequence[Item]) -> list[str]:
     if failed:
         first = failed[0]
         why = f", the first because: {first.error}" if first.error else ""
-        found.append(f"{len(failed)} moves failed ({_names(failed)}{why})")
+        found.append(f"{in_words(len(failed), 'move')} failed ({_names(failed)}{why})")
     moved = [each for each in items if each.state is ItemState.MOVED]
     unproven = [each for each in moved if each.records is None and each.move is not None]
     if unproven:
-        found.append(f"{len(unproven)} tenants were moved without a comparison of both sides ({_names(unproven)})")
+        found.append(f"{in_words(len(unproven))} moved without a comparison of both sides ({_names(unproven)})")
     unlike = [each for each in moved if each.overlap is not None and each.overlap < options.overlap]
     if unlike:
         worst = min(each.overlap or 0.0 for each in unlike)

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from tenantry.control.advisor.pricing import record_bytes
+from tenantry.control.measure.readings import Readings
 from tenantry.control.migrate.gates import sample_of
 from tenantry.control.migrate.risk import risks
 from tenantry.control.migrate.waves import cut
-from tenantry.control.measure.readings import Readings
 from tenantry.control.planner import plan as make_plan
 from tenantry.errors import InvalidArgument, NotFound
-from tenantry.model.migration import MOST_TENANTS, Item, Options
+from tenantry.model.migration import MOST_TENANTS, Item, Options, in_words
 from tenantry.model.migration_plan import MigrationPlan, PlannedWave, TargetCheck
 from tenantry.model.plan import Aim, PlanOptions, PlanView, TenantLoad
 from tenantry.model.topology import Claim, ClusterView, ShardState, ShardView
@@ -270,4 +270,4 @@ def _whole_s(waves: Sequence[PlannedWave], options: Options) -> float | None:
 
 def _names(names: Sequence[str]) -> str:
     shown = ", ".join(names[:NAMED_MOST])
-    return f"{len(names)} tenants ({shown}{', ...' if len(names) > NAMED_MOST else ''})"
+    return f"{in_words(len(names))} ({shown}{', ...' if len(names) > NAMED_MOST else ''})"

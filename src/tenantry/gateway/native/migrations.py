@@ -107,7 +107,8 @@ def shown_migration(migration: Migration, items: Sequence[Item], now: float) -> 
         next_at = soaked if current.moved_at is not None else None if current.began_at is not None else current.due_at
         next_at = None if next_at is None else max(next_at, migration.calm_until)
     waiting = migration.state in (State.PAUSED, State.DONE) or migration.ended
-    idle = not moving and (waiting or (next_at is not None and next_at > now and not migration.hurry))
+    unbegun = current is not None and current.began_at is None and not migration.hurry
+    idle = not moving and (waiting or (unbegun and next_at is not None and next_at > now))
     return wire.Migration(
         id=migration.id,
         index=migration.index,

@@ -14,9 +14,9 @@ class MakeMigration(Body):
     ``sources`` (shards to empty) or ``tenants``; no ``targets``: all active shards but the sources."""
 
     index: str = DEFAULT_INDEX
-    sources: list[str] = []
-    tenants: list[str] = []
-    targets: list[str] = []
+    sources: list[str] = msgspec.field(default_factory=list)
+    tenants: list[str] = msgspec.field(default_factory=list)
+    targets: list[str] = msgspec.field(default_factory=list)
     share: float | None = None
     canaries: int | None = None
     every_s: float | None = None
