@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cached_property
@@ -149,6 +150,15 @@ class Wiring:
         """Lock the embedded shards' folder for this process, where the catalog is in that folder too. Raises Locked."""
         if self.settings.catalog_url is None:
             self.engine.start()
+
+    def free_bytes(self, shard: Shard) -> int | None:
+        """Free disk under a shard; None: its engine does not tell."""
+        if shard.backend != EMBEDDED:
+            return None
+        try:
+            return shutil.disk_usage(self.settings.data).free
+        except OSError:
+            return None
 
     async def close(self) -> None:
         """Close embedders and the engine."""
@@ -385,5 +395,6 @@ async def _open(settings: Settings, telemetry: Telemetry | None, *, restoring: b
             backup_key=lambda: backup_key_of(settings),
             deleted_retention_s=settings.deleted_retention_s,
             prices=tables,
+            free_bytes=wiring.free_bytes,
         )
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 #: The newest migration. A catalog that says otherwise is upgraded, or refused when it is newer.
-VERSION = "0007"
+VERSION = "0008"
 VERSION_TABLE = "tenantry_version"
 
 #: Text ordered by code point.
@@ -185,6 +185,32 @@ measures = sa.Table(
     sa.Column("owner", Name, primary_key=True),
     sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+#: Migrations of tenants between shards; ``body`` is the migration as JSON, the other columns are what is asked for by
+#: itself. ``revision`` grows by one with each change.
+tenant_migrations = sa.Table(
+    "tenantry_migrations",
+    metadata,
+    sa.Column("id", Name, primary_key=True),
+    sa.Column("index_name", Name, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Index(None, "index_name"),
+    sa.Index(None, "created_at", "id"),
+)
+
+#: Their tenants.
+migration_items = sa.Table(
+    "tenantry_migration_items",
+    metadata,
+    sa.Column("migration", Name, primary_key=True),
+    sa.Column("tenant", Name, primary_key=True),
+    sa.Column("wave", sa.Integer, nullable=False),
+    sa.Column("risk", sa.Double, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
 )
 
 #: The audit log, each row's ``hash`` over its content and ``previous``, the hash of the row before (`model.audit`).

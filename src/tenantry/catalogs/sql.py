@@ -18,6 +18,7 @@ from tenantry.catalogs.moves import SqlMoves
 from tenantry.catalogs.settings import SqlSettings
 from tenantry.catalogs.shards import SqlShards
 from tenantry.catalogs.store import LOCK_WAIT_S, Store, open_store
+from tenantry.catalogs.tenant_migrations import SqlMigrations
 from tenantry.catalogs.tenants import SqlTenants
 from tenantry.catalogs.upgrade import prepare
 from tenantry.catalogs.usage import SqlUsage
@@ -51,6 +52,7 @@ class SqlCatalog:
         self.copies = SqlCopies(store)
         self.measures = SqlMeasures(store)
         self.usage = SqlUsage(store)
+        self.migrations = SqlMigrations(store)
 
     async def image(self) -> CatalogImage:
         """What exists and where, in one transaction."""

@@ -22,6 +22,7 @@ from tenantry.cli import (
     indexes,
     keys,
     maintenance,
+    migrate,
     moves,
     plans,
     records,
@@ -53,7 +54,7 @@ ORDER = (
     *("index", "shard", "tenant", "plans", "keys", "audit", "usage"),
     *("docs", "search", "search-all"),
     *("upsert", "query", "fetch", "update", "delete", "ids"),
-    *("move", "moves", "plan", "rebalance"),
+    *("move", "moves", "plan", "rebalance", "migrate"),
     *("backup", "restore"),
     *("adopt", "advise", "cost"),
     *("stats", "health", "verify-routing"),
@@ -91,6 +92,7 @@ def build() -> typer.Typer:
     moves.register(app)
     app.add_typer(moves.app, rich_help_panel=moves.PANEL)
     plans.register(app)
+    app.add_typer(migrate.app, rich_help_panel=moves.PANEL)
     backups.register(app)
     restores.register(app)
     adopt.register(app)

@@ -20,6 +20,7 @@ from tenantry.cluster.cursors import Cursors
 from tenantry.cluster.handles import TenantHandle
 from tenantry.cluster.indexes import IndexAdmin
 from tenantry.cluster.keys import KeyAdmin
+from tenantry.cluster.migrations import MigrationAdmin, MigrationParts
 from tenantry.cluster.moves import MoveAdmin
 from tenantry.cluster.plans import PlanAdmin
 from tenantry.cluster.recording import Deeds, RecordedScatter, recorded, recording
@@ -36,6 +37,7 @@ from tenantry.control.measure.readings import Readings
 from tenantry.control.measure.sharing import Sharing
 from tenantry.control.measure.window import Measured
 from tenantry.control.metering import Metering
+from tenantry.control.migrate.service import MigrationService
 from tenantry.control.monitor import Monitor
 from tenantry.control.mover.context import Context, MovingLimits, NoFaults
 from tenantry.control.runs import Runs
@@ -117,6 +119,7 @@ class Parts:
         prices: tables laid over the price book of the package.
         service: which limits are kept to, how shards are shared, whether usage is counted.
         limiter: counts for all processes of a fleet; None: each counts for itself.
+        free_bytes: free disk under a shard; None: its engine does not tell.
     """
 
     catalog: Catalog
@@ -155,6 +158,7 @@ class Parts:
     prices: Mapping[str, Any] | None = None
     service: ServiceOptions = field(default_factory=ServiceOptions)
     limiter: Limiter | None = None
+    free_bytes: Callable[[Shard], int | None] = lambda shard: None
 
 
 class Cluster:
@@ -165,6 +169,7 @@ class Cluster:
         audit: who did what. deeds: recording it, see `tenantry.cluster.recording`.
         cursors: signed places in listings, for those who hand them to clients.
         moves, plans: moving tenants between shards, and planning which.
+        migrations: moving many of them, in waves.
         routing_checks, health_checks: what runs regularly while the cluster is served, and what it found.
         backups: backup and restore.
         adoption: existing indexes as shards.
@@ -259,6 +264,7 @@ class Cluster:
             self.adoption,
             self.service_plans,
             self.usage,
+            self.migrations,
         )
 
     def _administer(self, parts: Parts, context: Context) -> None:
@@ -292,6 +298,20 @@ class Cluster:
         besides = (*(["redis"] if parts.shared is not None else []), *([] if parts.sole else ["postgresql"]))
         self.advice = AdviceAdmin(monitor, self._sharing.fresh, catalog, parts.prices, besides)
         self.adoption = AdoptAdmin(catalog, pool, self.shards, self.advice, self.plans, clock, limits)
+        self._migrating = MigrationService(context, self._moving, self._sharing.fresh, parts.exclusive)
+        self.migrations = MigrationAdmin(
+            MigrationParts(
+                context=context,
+                service=self._migrating,
+                moves=self._moving,
+                monitor=monitor,
+                advice=self.advice,
+                readings=self._sharing.fresh,
+                window_s=parts.window_s,
+                token=parts.token,
+                free_bytes=parts.free_bytes,
+            )
+        )
 
     def _watch(self, parts: Parts, context: Context, shared: Shared) -> None:
         """What looks after it while it is served."""
@@ -370,6 +390,7 @@ class Cluster:
         await self.health_checks.aclose()
         await self._sharing.aclose()
         await self.backups.aclose()
+        await self._migrating.aclose()
         await self._runs.aclose()
         await self._moving.aclose()
         await self.scatter.aclose()
@@ -390,6 +411,7 @@ class Cluster:
 
     async def __aenter__(self) -> Self:
         self._moving.wake()
+        self._migrating.wake()
         return self
 
     async def __aexit__(

@@ -10,6 +10,7 @@ from tenantry.model.changes import Change, LogEntry, Resolved
 from tenantry.model.image import CatalogImage
 from tenantry.model.keys import ApiKey
 from tenantry.model.leases import Copy, Lease
+from tenantry.model.migration import Item, Migration
 from tenantry.model.moves import Move, Wish
 from tenantry.model.topology import (
     Claim,
@@ -374,6 +375,27 @@ class UsageCatalog(Protocol):
         """Drop the hours that ended before that time; how many rows those were."""
 
 
+class MigrationCatalog(Protocol):
+    """Migrations of tenants between shards, and how far each is. One method is one transaction."""
+
+    async def begin(self, migration: Migration, items: Sequence[Item]) -> None:
+        """Record a new migration with its tenants. Raises NotFound (index); AlreadyExists when one has this id, or one
+        of the index has not ended."""
+
+    async def get(self, id: str) -> Migration:
+        """Raises NotFound."""
+
+    async def items(self, id: str) -> list[Item]:
+        """Its tenants, in the order of waves, then of risk, then by name; none when it does not exist."""
+
+    async def list(self, index: str | None = None, *, open_only: bool = False, limit: int = 100) -> list[Migration]:
+        """Newest first (created_at, then id, both descending)."""
+
+    async def save(self, migration: Migration, items: Sequence[Item]) -> None:
+        """Save it, and those of its tenants that are given, if it is as it was before: compare-and-set on the revision,
+        which must be one higher than the stored one. Raises NotFound; Conflict, and nothing has changed."""
+
+
 class Catalog(Protocol):
     """The truth: what exists and where. Not on the hot path."""
 
@@ -424,6 +446,10 @@ class Catalog(Protocol):
     @property
     def measures(self) -> MeasureCatalog:
         """What processes counted."""
+
+    @property
+    def migrations(self) -> MigrationCatalog:
+        """Migrations of tenants."""
 
     async def image(self) -> CatalogImage:
         """Indexes, shards, live tenants, keys and settings, all as of one moment."""

@@ -29,6 +29,7 @@ from tenantry.ports import Catalog
 from tenantry.testing.catalog_audit_contract import AuditContract
 from tenantry.testing.catalog_log_contract import LogsContract
 from tenantry.testing.catalog_measures_contract import MeasuresContract
+from tenantry.testing.catalog_migrations_contract import MigrationsContract
 from tenantry.testing.catalog_moments_contract import MomentsContract
 from tenantry.testing.catalog_moves_contract import MovesContract
 from tenantry.testing.catalog_samples import INDEX, buried, placed, prepared, rerouted
@@ -264,6 +265,7 @@ class CatalogContract(
     MeasuresContract,
     PlanContract,
     UsageContract,
+    MigrationsContract,
 ):
     """All of it. Subclass it with a fixture ``catalog``."""
 

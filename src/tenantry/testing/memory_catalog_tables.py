@@ -12,6 +12,7 @@ from tenantry.errors import Conflict, InvalidArgument
 from tenantry.model.audit import Chain, Entry
 from tenantry.model.keys import ApiKey
 from tenantry.model.leases import Copy, Lease
+from tenantry.model.migration import Item, Migration
 from tenantry.model.moves import Move
 from tenantry.model.topology import LogicalIndex, Place, Shard, Tenant, TenantState, bucket_of
 from tenantry.model.usage import Usage
@@ -37,6 +38,7 @@ class Tables:
         acknowledged: tenant to router to epoch.
         settings: values as JSON.
         measures: process to its slices by number.
+        migration_items: migration to its tenants by name.
         moment: of the last change of a route; changes: the same for each bucket of tenants.
     """
 
@@ -55,6 +57,8 @@ class Tables:
         self.heads: dict[Key, int] = {}
         self.log: dict[Key, dict[int, bytes]] = {}
         self.measures: dict[str, dict[int, bytes]] = {}
+        self.migrations: dict[str, Migration] = {}
+        self.migration_items: dict[str, dict[str, Item]] = {}
         self.moment = 0
         self.changes: dict[int, int] = {}
         self.copies: dict[tuple[str, Place], Copy] = {}

@@ -91,6 +91,8 @@ class MemoryIndexes:
         del tables.indexes[name]
         tables.shards = {key: shard for key, shard in tables.shards.items() if key[0] != name}
         tables.moves = {id: move for id, move in tables.moves.items() if move.index != name}
+        for id in [id for id, one in tables.migrations.items() if one.index == name]:
+            del tables.migrations[id], tables.migration_items[id]
         tables.log = {key: entries for key, entries in tables.log.items() if key[0] != name}
         tables.acknowledged = {key: routers for key, routers in tables.acknowledged.items() if key[0] != name}
 

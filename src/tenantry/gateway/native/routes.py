@@ -13,6 +13,7 @@ from tenantry.gateway.native import (
     backups,
     data,
     health,
+    migrations,
     moves,
     routes_backups,
     searching,
@@ -58,6 +59,7 @@ def routes() -> list[Endpoint]:
         *health.routes(_see),
         *audit.routes(FACE),
         *routes_backups.routes(_admin),
+        *migrations.routes(_see, _control),
     ]
 
 
