@@ -292,8 +292,9 @@ def resumed(migration: Migration, at: float, *, hurry: bool, calm_s: float) -> M
     """Going on. Resuming what runs changes nothing, except that with ``hurry`` its next wave does not wait.
 
     Args:
-        calm_s: after so long nothing is in the window that was measured before. Where a gate held it, so long gates do not judge what was measured, and
-            unless in a hurry no wave begins: it would be from before the cause was mended.
+        calm_s: after so long nothing is in the window that was measured before. Where a gate held it, so long gates do
+            not judge what was measured, and unless in a hurry no wave begins: it would be from before the cause was
+            mended.
 
     Raises:
         Refused: it is being rolled back, or is over.
