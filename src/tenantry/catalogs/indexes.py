@@ -8,6 +8,7 @@ from tenantry.catalogs import rows, schema
 from tenantry.catalogs.copies import copies_on
 from tenantry.catalogs.moves import open_on
 from tenantry.catalogs.rules import has_retired
+from tenantry.catalogs.rollups import ROLLUP_TABLES
 from tenantry.catalogs.store import Store
 from tenantry.errors import AlreadyExists, NotFound, Refused
 from tenantry.model.topology import LogicalIndex, TenantState
@@ -85,7 +86,7 @@ class SqlIndexes:
                 )
             if retired := await copies_on(connection, name):
                 raise has_retired(f"index {name!r}", retired, "deleted")
-            for table in (schema.moves, schema.log, schema.barriers, shards):
+            for table in (schema.moves, schema.log, schema.barriers, *ROLLUP_TABLES, shards):
                 await connection.execute(sa.delete(table).where(table.c.index_name == name))
             await connection.execute(sa.delete(_t).where(_t.c.name == name))
 

@@ -15,6 +15,7 @@ from tenantry.model.image import CatalogImage
 from tenantry.model.topology import TenantState
 from tenantry.testing.memory_catalog_audit import MemoryAudit
 from tenantry.testing.memory_catalog_moves import MemoryCopies, MemoryLog, MemoryMoves
+from tenantry.testing.memory_catalog_rollups import MemoryRollups
 from tenantry.testing.memory_catalog_shared import (
     MemoryBarriers,
     MemoryKeys,
@@ -55,6 +56,7 @@ class MemoryCatalog:
         self.log = MemoryLog(*given)
         self.copies = MemoryCopies(*given)
         self.measures = MemoryMeasures(*given)
+        self.rollups = MemoryRollups(*given)
 
     async def image(self) -> CatalogImage:
         """As of this moment."""

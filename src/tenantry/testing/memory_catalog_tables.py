@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TypeAlias
 
 import msgspec
 
-from tenantry.catalogs.rules import counted, named, owner_after, why_no_room, why_not_named
+from tenantry.catalogs.rules import counted, named, owner_after, to_copy_again, why_no_room, why_not_named
 from tenantry.errors import Conflict, InvalidArgument
 from tenantry.model.audit import Chain, Entry
 from tenantry.model.keys import ApiKey
 from tenantry.model.leases import Copy, Lease
 from tenantry.model.moves import Move
+from tenantry.model.rollup import Due, Rollup
 from tenantry.model.topology import LogicalIndex, Place, Shard, Tenant, TenantState, bucket_of
 
 #: Called with the name of a method before it acts.
@@ -37,6 +38,7 @@ class Tables:
         settings: values as JSON.
         measures: process to its slices by number.
         moment: of the last change of a route; changes: the same for each bucket of tenants.
+        rollup_marks: index, tenant and process to the round; rollup_due: index to what is due, by place.
     """
 
     def __init__(self) -> None:
@@ -57,6 +59,9 @@ class Tables:
         self.moment = 0
         self.changes: dict[int, int] = {}
         self.copies: dict[tuple[str, Place], Copy] = {}
+        self.rollups: dict[str, Rollup] = {}
+        self.rollup_marks: dict[tuple[str, str, str], int] = {}
+        self.rollup_due: dict[str, dict[int, Due]] = {}
 
     def alive(self, index: str, name: str) -> Tenant | None:
         """The tenant, unless it was deleted."""
@@ -117,7 +122,25 @@ class Tables:
         if old is not None and old.route != new.route:
             self.moment += 1
             self.changes[bucket_of(new.index, new.name)] = self.moment
+        if to_copy_again(old, new):
+            self.append_due(new.index, {new.name: None})
         self.tenants[new.index, new.name] = new
+
+    def append_due(self, index: str, changed: Mapping[str, Collection[str] | None]) -> None:
+        """Make records (None: all) of these tenants due in the roll-up, if there is one."""
+        rollup = self.rollups.get(index)
+        if rollup is None:
+            return
+        due = self.rollup_due.setdefault(index, {})
+        for seq, (tenant, ids) in enumerate(changed.items(), start=rollup.head + 1):
+            due[seq] = Due(seq, tenant, None if ids is None else tuple(ids))
+        self.rollups[index] = msgspec.structs.replace(rollup, head=rollup.head + len(changed))
+
+    def forget_rollup(self, index: str) -> None:
+        """Drop it with its marks and dues."""
+        self.rollups.pop(index, None)
+        self.rollup_due.pop(index, None)
+        self.rollup_marks = {key: round for key, round in self.rollup_marks.items() if key[0] != index}
 
     def _planned(self, shard: Shard | None, new: Tenant) -> int:
         if shard is None or shard.max_vectors is None:
