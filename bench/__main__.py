@@ -45,6 +45,7 @@ BENCHES = {
     "fleet": ("bench.fleet", "from the commit of a new route to its use in three other gateways"),
     "gateways": ("bench.gateways", "throughput of one, two and three gateways, and where the limit lies"),
     "planner": ("bench.planner", "plans for 10,000 tenants and for a million; the objective against exact optima"),
+    "health": ("bench.health", "what measuring costs a request; the health of 10,000 tenants on 100 shards"),
     "auth": ("bench.auth", "recognising a key and holding it to its scope, per request"),
     "peers": ("bench.peers.run", "one workload on Tenantry, Chroma, LanceDB, Milvus Lite and pgvector"),
 }

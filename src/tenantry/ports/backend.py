@@ -172,7 +172,11 @@ class VectorBackend(Protocol):
         """Names in ascending order, after ``after``."""
 
     async def stats(self, namespace: str | None = None) -> NamespaceStats:
-        """Vectors and bytes of one namespace, or of the whole shard."""
+        """Vectors and bytes of one namespace, or of the whole shard. Raises NotFound (namespace)."""
+
+    async def sizes(self) -> dict[str, NamespaceStats]:
+        """Every namespace's own `stats`, by name, in as few requests as the engine can; a namespace that comes or goes
+        meanwhile is there or not."""
 
     async def aclose(self) -> None:
         """Finish what runs, close files and connections; safe to call twice."""
