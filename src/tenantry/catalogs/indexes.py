@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from tenantry.catalogs import rows, schema
 from tenantry.catalogs.copies import copies_on
 from tenantry.catalogs.moves import open_on
-from tenantry.catalogs.rules import has_retired
 from tenantry.catalogs.rollups import ROLLUP_TABLES
+from tenantry.catalogs.rules import has_retired
 from tenantry.catalogs.store import Store
 from tenantry.errors import AlreadyExists, NotFound, Refused
 from tenantry.model.topology import LogicalIndex, TenantState

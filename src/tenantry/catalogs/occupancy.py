@@ -8,7 +8,8 @@ shards and follow every change of a route in the same transaction:
 - ``shards.dedicated_to``: the dedicated tenant whose route names that shard, as ``place`` or as ``other``.
 
 Locks are taken in one order, so that transactions cannot deadlock: the lease, the tenant's row, the move, then shards
-by name, then the roll-up of the index, then the bucket of route changes. Whoever needs only some of them keeps to the same order.
+by name, then the roll-up of the index, then the bucket of route changes. Whoever needs only some of them keeps to the
+same order.
 """
 
 from __future__ import annotations

@@ -33,11 +33,6 @@ class SqlRollups:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def list(self) -> list[Rollup]:
-        """All, by index."""
-        async with self._store.read() as connection:
-            return [self._rollup_of(row) for row in await connection.execute(sa.select(_t).order_by(_t.c.index_name))]
-
     async def begin(self, index: str, shard: str, now: float) -> Rollup:
         """Raises NotFound, Refused."""
         async with self._store.write() as connection:
@@ -200,6 +195,11 @@ class SqlRollups:
             await self._expect(connection, index, generation)
             await self._set(connection, index, error=error)
 
+    async def list(self) -> list[Rollup]:
+        """All, by index."""
+        async with self._store.read() as connection:
+            return [self._rollup_of(row) for row in await connection.execute(sa.select(_t).order_by(_t.c.index_name))]
+
     # ---------------------------------------------------------------------- inside a transaction
 
     async def _locked(self, connection: AsyncConnection, index: str, shared: bool = False) -> Rollup | None:
@@ -207,9 +207,7 @@ class SqlRollups:
         row = (await connection.execute(query)).one_or_none()
         return None if row is None else self._rollup_of(row)
 
-    async def _expect(
-        self, connection: AsyncConnection, index: str, generation: int, shared: bool = False
-    ) -> Rollup:
+    async def _expect(self, connection: AsyncConnection, index: str, generation: int, shared: bool = False) -> Rollup:
         rollup = await self._locked(connection, index, shared)
         if rollup is None or rollup.generation != generation:
             raise no_such_rollup(index, generation)

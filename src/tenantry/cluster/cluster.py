@@ -23,6 +23,7 @@ from tenantry.cluster.keys import KeyAdmin
 from tenantry.cluster.moves import MoveAdmin
 from tenantry.cluster.plans import PlanAdmin
 from tenantry.cluster.recording import Deeds, RecordedScatter, recorded, recording
+from tenantry.cluster.rollups import RollupAdmin
 from tenantry.cluster.shards import ShardAdmin
 from tenantry.cluster.tenants import TenantAdmin
 from tenantry.control.checks import RoutingChecks
@@ -35,6 +36,7 @@ from tenantry.control.measure.sharing import Sharing
 from tenantry.control.measure.window import Measured
 from tenantry.control.monitor import Monitor
 from tenantry.control.mover.context import Context, MovingLimits, NoFaults
+from tenantry.control.rollup.service import RollupService
 from tenantry.control.runs import Runs
 from tenantry.control.service import MoveService
 from tenantry.documents.store import DocumentStore
@@ -63,6 +65,7 @@ from tenantry.router.logged import LoggedWriter
 from tenantry.router.member import Member
 from tenantry.router.news import News
 from tenantry.router.resolve import Resolver
+from tenantry.router.rollup import Feed, Freshness
 from tenantry.router.router import Router
 from tenantry.router.scatter import Options, ScatterResult, SearchLimits
 from tenantry.router.secret import ClusterSecret
@@ -156,6 +159,7 @@ class Cluster:
         cursors: signed places in listings, for those who hand them to clients.
         moves, plans: moving tenants between shards, and planning which.
         routing_checks, health_checks: what runs regularly while the cluster is served, and what it found.
+        rollups: indexes with a copy of all their records for cross-tenant searches.
         backups: backup and restore.
         adoption: existing indexes as shards.
         advice: what it costs, whose cost it is, and how many shards are needed.
@@ -207,11 +211,15 @@ class Cluster:
             member=member,
             inflight=inflight,
             logged=LoggedWriter(catalog, news, clock),
+            feed=Feed(catalog.rollups, member, clock),
             request_timeout_s=parts.request_timeout_s,
         )
         secret = ClusterSecret(catalog.settings, parts.token)
         self.cursors = Cursors(secret)
-        self.scatter = _scatter(parts, self.router, measured, secret)
+        freshness = Freshness(catalog.rollups, clock)
+        self._rolling = RollupService(context, self.router, freshness, parts.exclusive)
+        self._bulletin.on_missed.append(self._rolling.wake)
+        self.scatter = _scatter(parts, self.router, measured, secret, freshness)
         self.documents = DocumentStore(catalog, self.router, self.scatter, parts.embedder)
         self.keys = KeyAdmin(catalog, clock, parts.token, parts.key_pepper, limits)
         self.keys.tell = self._bulletin.tell
@@ -219,6 +227,7 @@ class Cluster:
         self._bulletin.on_missed.append(self.keys.missed)
         self._sharing = Sharing(measured, catalog, member, clock, parts.window_s)
         self._administer(parts, context)
+        self.rollups = RollupAdmin(catalog, self.shards, self._rolling, freshness, clock)
         self._watch(parts, context, shared)
         steered = (
             self.indexes,
@@ -229,6 +238,7 @@ class Cluster:
             self.plans,
             self.backups,
             self.adoption,
+            self.rollups,
         )
         recording(self.deeds, self, self.scatter, *steered)
 
@@ -334,6 +344,7 @@ class Cluster:
         await self.backups.aclose()
         await self._runs.aclose()
         await self._moving.aclose()
+        await self._rolling.aclose()
         await self.scatter.aclose()
         await self._member.aclose()
         await self._bulletin.aclose()
@@ -347,9 +358,11 @@ class Cluster:
         """Serving from cached routes begins: hear of changes, and answer barriers."""
         self._bulletin.start()
         self._moving.wake()
+        self._rolling.wake()
 
     async def __aenter__(self) -> Self:
         self._moving.wake()
+        self._rolling.wake()
         return self
 
     async def __aexit__(
@@ -358,7 +371,9 @@ class Cluster:
         await self.aclose()
 
 
-def _scatter(parts: Parts, router: Router, telemetry: Telemetry, secret: ClusterSecret) -> RecordedScatter:
+def _scatter(
+    parts: Parts, router: Router, telemetry: Telemetry, secret: ClusterSecret, freshness: Freshness
+) -> RecordedScatter:
     return RecordedScatter(
         parts.catalog,
         router,
@@ -367,6 +382,7 @@ def _scatter(parts: Parts, router: Router, telemetry: Telemetry, secret: Cluster
         secret,
         lambda name: parts.embedder(name).model,
         msgspec.structs.replace(parts.searching, deadline_s=parts.search_deadline_s),
+        freshness,
     )
 
 

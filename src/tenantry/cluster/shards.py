@@ -111,6 +111,8 @@ class ShardAdmin:
         state = changes.pop("state", None)
         if state is not None and state not in list(ShardState):
             raise InvalidArgument("state", state, "one of " + ", ".join(ShardState))
+        if state == ShardState.ROLLUP:
+            raise InvalidArgument("state", state, "a state other than this one, which `tenantry rollup on` gives")
         changed = msgspec.structs.replace(await self._find(index, name), **changes)
         _check(changed)
         if changes:
@@ -128,6 +130,10 @@ class ShardAdmin:
             raise Refused(f"shard {name!r} still holds {shard.tenants} tenants; they must leave it first")
         await self._catalog.shards.remove(index, name)
         await self._pool.close_shard(index, name)
+        await self._pool.refresh(index)
+
+    async def refresh(self, index: str) -> None:
+        """Read the shards of an index anew. Raises Unavailable."""
         await self._pool.refresh(index)
 
     async def _find(self, index: str, name: str) -> Shard:

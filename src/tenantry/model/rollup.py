@@ -12,7 +12,9 @@ a mark whose round is ``r`` hides nothing that was acknowledged before round ``r
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -24,7 +26,9 @@ from tenantry.model.records import Record
 SEPARATOR = "\x01"
 #: Just after it: ends the stretch of a tenant's ids.
 AFTER = "\x02"
-#: In place of a tenant's name where routers say that they know of the roll-up (`BarrierCatalog`); no tenant is called so.
+#: Field of each copy's metadata with the tenant's name, by which searches over chosen tenants are filtered.
+TAG = "_tenantry_tenant"
+#: In place of a tenant's name where routers say that they know of the roll-up (`BarrierCatalog`); no tenant has it.
 BARRIER = ""
 
 
@@ -122,4 +126,15 @@ def prefix_of(tenant: str) -> str:
 
 def tagged(tenant: str, record: Record, most: int) -> Record:
     """A record as the roll-up holds it. Raises Refused."""
-    return Record(rollup_id(tenant, record.id, most), record.values, record.metadata)
+    metadata = record.metadata or {}
+    if TAG in metadata:
+        raise Refused(
+            f"record {record.id!r} of tenant {tenant!r} cannot be in the roll-up: its metadata have a field {TAG!r}; "
+            "rename the field, or switch the roll-up off"
+        )
+    return Record(rollup_id(tenant, record.id, most), record.values, {**metadata, TAG: tenant})
+
+
+def shown(metadata: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The metadata of a record of which this is the copy's."""
+    return None if metadata is None else {name: value for name, value in metadata.items() if name != TAG} or None

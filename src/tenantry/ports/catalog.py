@@ -352,9 +352,6 @@ class RollupCatalog(Protocol):
     of that change (`tenantry.catalogs.rules.to_copy_again`).
     """
 
-    async def list(self) -> list[Rollup]:
-        """All, by index."""
-
     async def begin(self, index: str, shard: str, now: float) -> Rollup:
         """Begin a roll-up on an empty shard of its own, or begin the present one of the index anew there: state
         STARTING, a new generation and namespace, no marks, nothing due, no router that knows of it.
@@ -422,6 +419,9 @@ class RollupCatalog(Protocol):
 
     async def report(self, index: str, generation: int, error: str) -> None:
         """Say what copying failed with; empty: nothing. Raises Conflict."""
+
+    async def list(self) -> list[Rollup]:
+        """All, by index."""
 
 
 class Catalog(Protocol):

@@ -19,11 +19,6 @@ class MemoryRollups:
     def __init__(self, tables: Tables, enter: Enter) -> None:
         self._all, self._enter = tables, enter
 
-    async def list(self) -> list[Rollup]:
-        """By index."""
-        await self._enter("rollups.list")
-        return [self._all.rollups[index] for index in sorted(self._all.rollups)]
-
     async def begin(self, index: str, shard: str, now: float) -> Rollup:
         """Raises NotFound, Refused."""
         await self._enter("rollups.begin")
@@ -160,6 +155,11 @@ class MemoryRollups:
         await self._enter("rollups.report")
         self._expect(index, generation)
         self._set(index, error=error)
+
+    async def list(self) -> list[Rollup]:
+        """By index."""
+        await self._enter("rollups.list")
+        return [self._all.rollups[index] for index in sorted(self._all.rollups)]
 
     def _expect(self, index: str, generation: int) -> Rollup:
         rollup = self._all.rollups.get(index)

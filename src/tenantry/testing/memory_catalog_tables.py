@@ -113,18 +113,21 @@ class Tables:
                 tenants, copies = shard.tenants + after[0] - before[0], shard.copies + after[1] - before[1]
                 counted_anew = msgspec.structs.replace(shard, tenants=tenants, copies=copies)
                 changed[key] = counted_anew, owner_after(owner, old, new, name)
-        for key, (shard, owner) in changed.items():
-            self.shards[key] = shard
-            if owner is None:
-                self.owners.pop(key, None)
-            else:
-                self.owners[key] = owner
+        self._keep(changed)
         if old is not None and old.route != new.route:
             self.moment += 1
             self.changes[bucket_of(new.index, new.name)] = self.moment
         if to_copy_again(old, new):
             self.append_due(new.index, {new.name: None})
         self.tenants[new.index, new.name] = new
+
+    def _keep(self, changed: Mapping[Key, tuple[Shard, str | None]]) -> None:
+        for key, (shard, owner) in changed.items():
+            self.shards[key] = shard
+            if owner is None:
+                self.owners.pop(key, None)
+            else:
+                self.owners[key] = owner
 
     def append_due(self, index: str, changed: Mapping[str, Collection[str] | None]) -> None:
         """Make records (None: all) of these tenants due in the roll-up, if there is one."""

@@ -21,6 +21,8 @@ from tenantry.router.router import Router
 
 #: How often this process tells what it has written, and looks at rounds, seconds.
 TICK_S = 0.25
+#: How often it says how far behind a roll-up is, seconds.
+TELL_S = 1.0
 #: Pause after a try to copy that failed, seconds.
 RETRY_S = 1.0
 #: In a folder of one process: how long closing it may take to copy what is left, seconds.
@@ -28,7 +30,7 @@ CLOSING_S = 5.0
 
 
 class Progress(msgspec.Struct):
-    """What this process did for a roll-up since it took it over. Attributes: ``copied``, ``removed``: records."""
+    """What this process did for the roll-ups of an index. Attributes: ``copied``, ``removed``: records."""
 
     copied: int = 0
     removed: int = 0
@@ -43,6 +45,8 @@ class RollupService:
     """
 
     def __init__(self, context: Context, router: Router, freshness: Freshness, exclusive: Callable[[], None]) -> None:
+        self._told: dict[str, Progress] = {}
+        self._told_at = -TELL_S
         self._context = context
         self._router = router
         self._feed = router.feed
@@ -70,6 +74,11 @@ class RollupService:
     def target(self, rollup: Rollup) -> Target:
         """Both sides of a roll-up, for reading."""
         return Target(self._context, self._router, rollup, lambda: None)
+
+    async def dropped(self, rollup: Rollup) -> None:
+        """Drop the namespace of a roll-up that has ended. Raises Unavailable."""
+        await _ended([task] if (task := self._copying.pop(rollup.index, None)) is not None else [])
+        await self.target(rollup).drop()
 
     async def aclose(self) -> None:
         """Tell what was written, and stop; alone in a folder, copy what is left if that is soon done. Safe to call
@@ -121,11 +130,27 @@ class RollupService:
         await self._acknowledge(found)
         if found:
             await self._feed.note()
+        await self._measure(found)
         for index, rollup in found.items():
             task = self._copying.get(index)
             if (task is None or task.done()) and await self._claimed(rollup):
                 self._copying[index] = asyncio.create_task(self._carry(rollup))
         return bool(found)
+
+    async def _measure(self, found: dict[str, Rollup]) -> None:
+        """Say how far behind each is, and what was done for it."""
+        telemetry, now = self._router.telemetry, self._context.clock.monotonic()
+        for index in self._told.keys() - found.keys():
+            del self._told[index]
+            telemetry.rollup(index, None, 0, 0)
+        if now - self._told_at < TELL_S:
+            return
+        self._told_at = now
+        for index in found:
+            done, told = self.progress.setdefault(index, Progress()), self._told.get(index, Progress())
+            fresh = await self._freshness.of(index)
+            self._told[index] = Progress(done.copied, done.removed)
+            telemetry.rollup(index, fresh.lag_s, done.copied - told.copied, done.removed - told.removed)
 
     async def _acknowledge(self, found: dict[str, Rollup]) -> None:
         """Tell whoever switches a roll-up on that writes here are marked."""
@@ -184,7 +209,7 @@ class RollupService:
 
         target = Target(self._context, self._router, rollup, check)
         self._targets[rollup.index] = target
-        self.progress[rollup.index] = progress = Progress()
+        progress = self.progress.setdefault(rollup.index, Progress())
         return Copier(self._context, target, progress_of(progress))
 
     async def _step(self, known: Rollup, copier: Copier) -> bool:

@@ -71,6 +71,11 @@ class Target:
                     await self._write(lambda name=name: backend.drop(name))  # type: ignore[misc]
             after = page[-1]
 
+    async def drop(self) -> None:
+        """Drop the namespace."""
+        backend = await self.backend()
+        await self._write(lambda: backend.drop(self.rollup.namespace))
+
     async def refresh(self) -> None:
         """Look at what the engines of all shards can do. Raises Unavailable."""
         pool, index = self._context.pool, self.rollup.index
@@ -86,10 +91,10 @@ class Target:
         return await self._router.fetch(self.rollup.index, tenant, ids, OWN_WORK)
 
     async def copies(self, tenant: str, ids: Sequence[str]) -> dict[str, Record]:
-        """Their copies, under their own ids."""
+        """Their copies, by the ids of those records."""
         own = {prefix_of(tenant) + id: id for id in ids}
         found = await self._read_namespace(lambda namespace: namespace.fetch(list(own)))
-        return {own[id]: _untagged(record) for id, record in found.items()}
+        return {own[id]: record for id, record in found.items()}
 
     async def put(self, tenant: str, records: Sequence[Record]) -> None:
         """Copy records. Raises Refused for one whose id is too long."""
@@ -106,6 +111,13 @@ class Target:
         """Ids in the roll-up, in order."""
         return (await self._read_namespace(lambda namespace: namespace.list_ids(after, limit, prefix))).ids
 
+    def alike(self, tenant: str, record: Record | None, copy: Record | None) -> bool:
+        """Whether a record of a tenant and its copy are as they should be; None: there is none. Raises Refused for a
+        record that the roll-up cannot hold."""
+        if record is None or copy is None:
+            return record is copy
+        return alike(tagged(tenant, record, self._most), copy, self.exactly)
+
     async def differences(self, tenant: str, seen: Callable[[], None]) -> AsyncIterator[Difference]:
         """Compare every record of an active tenant, in the order of ids. What is written meanwhile may differ. ``seen``
         is called for each record on the shard."""
@@ -115,7 +127,7 @@ class Target:
             if mine is not None and (copy is None or mine.id <= copy.id):
                 seen()
                 same = copy is not None and copy.id == mine.id
-                if copy is None or not same or not alike(mine, copy, self.exactly):
+                if copy is None or not same or not self.alike(tenant, mine, copy):
                     yield Difference(tenant, mine.id, mine, same)
                 if same:
                     copy = await anext(copies, None)
@@ -141,7 +153,7 @@ class Target:
                 lambda namespace, at=cursor: namespace.scan(at, PAGE, prefix_of(tenant))  # type: ignore[misc]
             )
             for record in page.records:
-                yield _untagged(record)
+                yield Record(of_rollup(record.id)[1], record.values, record.metadata)
             cursor = page.cursor
             if cursor is None:
                 return
@@ -186,7 +198,3 @@ class Target:
 
     def _late(self, limit_s: float) -> DeadlineExceeded:
         return DeadlineExceeded(f"the roll-up's shard {self.rollup.shard!r} did not answer within {limit_s:g} s")
-
-
-def _untagged(record: Record) -> Record:
-    return Record(of_rollup(record.id)[1], record.values, record.metadata)
