@@ -26,6 +26,7 @@ from tenantry.cli import (
     plans,
     records,
     restores,
+    rollups,
     setup,
     shards,
     tenants,
@@ -49,7 +50,7 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
 ORDER = (
     *("demo", "init", "serve"),
     *("index", "shard", "tenant", "keys", "audit"),
-    *("docs", "search", "search-all"),
+    *("docs", "search", "search-all", "rollup"),
     *("upsert", "query", "fetch", "update", "delete", "ids"),
     *("move", "moves", "plan", "rebalance"),
     *("backup", "restore"),
@@ -85,6 +86,7 @@ def build() -> typer.Typer:
         app.add_typer(group, rich_help_panel=work)
     app.add_typer(documents.app, rich_help_panel=documents.PANEL)
     documents.register(app)
+    app.add_typer(rollups.app, rich_help_panel=documents.PANEL)
     records.register(app)
     moves.register(app)
     app.add_typer(moves.app, rich_help_panel=moves.PANEL)

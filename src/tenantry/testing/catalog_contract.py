@@ -31,6 +31,7 @@ from tenantry.testing.catalog_log_contract import LogsContract
 from tenantry.testing.catalog_measures_contract import MeasuresContract
 from tenantry.testing.catalog_moments_contract import MomentsContract
 from tenantry.testing.catalog_moves_contract import MovesContract
+from tenantry.testing.catalog_rollups_contract import RollupsContract
 from tenantry.testing.catalog_samples import INDEX, buried, placed, prepared, rerouted
 from tenantry.testing.catalog_tenants_contract import ListContract, PlaceContract, RouteContract
 
@@ -261,6 +262,7 @@ class CatalogContract(
     MovesContract,
     LogsContract,
     MeasuresContract,
+    RollupsContract,
 ):
     """All of it. Subclass it with a fixture ``catalog``."""
 

@@ -14,6 +14,7 @@ from tenantry.gateway.native import (
     data,
     health,
     moves,
+    rollups,
     routes_backups,
     searching,
     wire,
@@ -55,6 +56,7 @@ def routes() -> list[Endpoint]:
         *_keys(),
         *health.routes(_see),
         *audit.routes(FACE),
+        *rollups.routes(FACE),
         *routes_backups.routes(_admin),
     ]
 
