@@ -227,7 +227,7 @@ class Cluster:
         self._bulletin.on_missed.append(self.keys.missed)
         self._sharing = Sharing(measured, catalog, member, clock, parts.window_s)
         self._administer(parts, context)
-        self.rollups = RollupAdmin(catalog, self.shards, self._rolling, freshness, clock)
+        self.rollups = RollupAdmin(catalog, pool, self.shards, self._rolling, freshness, clock)
         self._watch(parts, context, shared)
         steered = (
             self.indexes,
@@ -294,11 +294,12 @@ class Cluster:
         exactness: float = 1.0,
         cursor: str | None = None,
         by_model: bool = False,
+        max_lag_s: float | None = None,
     ) -> ScatterResult:
         """Search over chosen tenants, or all of an index; see `Scatter.search` and `Options`. The next page of the same
         question is at the ``cursor`` of the answer."""
         query = Query(vector, top_k, parse_filter(filter), include_values, include_metadata)
-        options = Options(per_tenant, exactness, cursor, by_model)
+        options = Options(per_tenant, exactness, cursor, by_model, max_lag_s=max_lag_s)
         return await self.scatter.search(index, query, tenants, deadline_s, options)
 
     @recorded("routing.verify", index="index")

@@ -14,6 +14,7 @@ from tenantry.model.rollup import Rollup, RollupState
 from tenantry.model.topology import DEFAULT_INDEX
 from tenantry.ports import Catalog, Clock
 from tenantry.router.rollup import Freshness
+from tenantry.router.shards import ShardPool
 
 #: The shard that is made when none is named.
 SHARD = "rollup"
@@ -51,9 +52,16 @@ class RollupAdmin:
     """At most one roll-up for each logical index."""
 
     def __init__(
-        self, catalog: Catalog, shards: ShardAdmin, service: RollupService, freshness: Freshness, clock: Clock
+        self,
+        catalog: Catalog,
+        pool: ShardPool,
+        shards: ShardAdmin,
+        service: RollupService,
+        freshness: Freshness,
+        clock: Clock,
     ) -> None:
         self._catalog = catalog
+        self._pool = pool
         self._shards = shards
         self._service = service
         self._freshness = freshness
@@ -83,7 +91,7 @@ class RollupAdmin:
             if shard is None and old is None:
                 await self._made(index)
             begun = await self._catalog.rollups.begin(index, chosen, self._clock.now())
-            await self._shards.refresh(index)
+            await self._pool.refresh(index)
             note(shard=begun.shard)
         self._service.wake()
         if wait_s > 0:
@@ -106,7 +114,7 @@ class RollupAdmin:
         if old is not None:
             note(shard=old.shard)
             self._freshness.forget(index)
-            await self._shards.refresh(index)
+            await self._pool.refresh(index)
             self._service.wake()
             await self._service.dropped(old)
             if remove_shard:

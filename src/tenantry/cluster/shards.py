@@ -132,10 +132,6 @@ class ShardAdmin:
         await self._pool.close_shard(index, name)
         await self._pool.refresh(index)
 
-    async def refresh(self, index: str) -> None:
-        """Read the shards of an index anew. Raises Unavailable."""
-        await self._pool.refresh(index)
-
     async def _find(self, index: str, name: str) -> Shard:
         await self._catalog.indexes.get(index)
         for shard in await self._catalog.shards.list(index):

@@ -265,7 +265,7 @@ class Scatter:
             cursor=self._next(question, found.hits),
             shards=(found.timing,),
             source=Source.ROLLUP,
-            lag_s=round(found.lag_s, 3),
+            lag_s=found.lag_s,
         )
 
     def _answer(
