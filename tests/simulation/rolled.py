@@ -12,7 +12,6 @@ from scenario import CALM, IDS, STILL, TENANTS, Course, KilledError
 from tenantry.control.mover.watch import LeaseWatch
 from tenantry.errors import TenantryError
 from tenantry.router.rollup import Feed
-from tenantry.testing import memory_catalog_tables
 from tenantry.testing.memory_catalog_rollups import MemoryRollups
 
 SHARD = "rollup"
@@ -34,9 +33,10 @@ class RolledCourse(Course):
     async def begin(self) -> None:
         await super().begin()
         self.world.weather, weather = CALM, self.world.weather
+        self.directed, directed = None, self.directed
         process = self.processes[0]
         await process.ask(self.clusters[process.name].rollups.on(wait_s=20.0))
-        self.world.weather = weather
+        self.world.weather, self.directed = weather, directed
         self.spawn(self.searcher())
 
     async def mover(self, tenant: str) -> None:
@@ -113,22 +113,6 @@ def without_marks(patch):
     patch.setattr(MemoryRollups, "mark", mark)
 
 
-def without_the_marks_of_the_dead(patch):
-    """Forget what the dead had marked."""
-
-    async def abandon(self, index, generation, owner):
-        for key in [key for key in self._all.rollup_marks if key[0] == index and key[2] == owner]:
-            del self._all.rollup_marks[key]
-        return 0
-
-    patch.setattr(MemoryRollups, "abandon", abandon)
-
-
-def without_the_end_of_logs(patch):
-    """Pass over what a write log held when it was closed."""
-    patch.setattr(memory_catalog_tables, "to_copy_again", lambda old, new: False)
-
-
 def without_waiting_for_marks(patch):
     """End a round whatever is still marked as of an earlier one."""
 
@@ -160,8 +144,6 @@ def without_leave(patch):
 
 MUTANTS = (
     without_marks,
-    without_the_marks_of_the_dead,
-    without_the_end_of_logs,
     without_waiting_for_marks,
     without_touching_again,
     without_leave,

@@ -11,6 +11,7 @@ from tenantry.errors import NotFound, Refused, TenantryError
 from tenantry.model.records import Record
 from tenantry.model.rollup import Due, prefix_of
 from tenantry.model.topology import TenantState
+from tenantry.router.scatter.asking import failure_of
 
 #: Dues that are read at once, and tenants that are copied at once.
 DUE_AT_ONCE = 200
@@ -72,9 +73,12 @@ class Copier:
                 else:
                     done.extend(one.seq for one in mine)
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(ABREAST, len(by_tenant))):
-                group.create_task(worker())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(min(ABREAST, len(by_tenant))):
+                    group.create_task(worker())
+        except ExceptionGroup as troubles:
+            raise failure_of(troubles) from None
         return done
 
     async def _tenant(self, tenant: str, ids: Sequence[str] | None) -> None:

@@ -169,17 +169,17 @@ class Feed:
                 self._term = term
             return found
 
+    @property
+    def knows(self) -> bool:
+        """Whether `rollups` was read in the present term of the member."""
+        return self._term == self._member.term
+
     def drained(self, index: str, generation: int) -> bool:
         """Whether writes here are marked under this generation, and those that began before have ended."""
         self._old = [book for book in self._old if book.busy]
         book = self._books.get(index)
-        known = book is not None and book.generation == generation and self._term == self._member.term
+        known = book is not None and book.generation == generation and self.knows
         return known and all(old.index != index for old in self._old)
-
-    @property
-    def marking(self) -> bool:
-        """Whether something is to be told."""
-        return any(book.marks or book.left or book.unsure for book in self._books.values() if book.generation)
 
     async def note(self, *, closing: bool = False) -> None:
         """Tell the catalog what was written, as of the rounds that `learn` has read; take away marks of tenants that

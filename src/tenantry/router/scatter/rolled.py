@@ -58,7 +58,13 @@ class RolledSearch:
     ) -> Rolled | str | None:
         """The first hits of these tenants (``chosen``: named by the caller, else all active ones); a text: why the
         shards must be asked; None: there is no roll-up. Never raises for its shard's trouble."""
-        if index not in self._router.feed.rollups:
+        feed = self._router.feed
+        if not feed.knows:
+            try:
+                await feed.learn()
+            except TenantryError as trouble:
+                return f"the catalog does not say whether there is a roll-up: {trouble}"
+        if index not in feed.rollups:
             return None
         why = _unfit(placed, chosen, wanted, max_lag_s)
         if why is not None:
