@@ -82,13 +82,16 @@ class SqlRollups:
             await append_due(connection, index, dict.fromkeys(names))
             return await self._expect(connection, index, generation)
 
-    async def mark(self, index: str, generation: int, owner: str, tenants: Collection[str]) -> None:
+    async def mark(self, index: str, generation: int, owner: str, tenants: Collection[str], stamp: int = 0) -> None:
         """Raises Conflict."""
         async with self._store.write() as connection:
             rollup = await self._expect(connection, index, generation, shared=True)
             for tenant in sorted(tenants):
-                mark = {"index_name": index, "tenant": tenant, "owner": owner, "round": rollup.round}
+                mark = {"index_name": index, "tenant": tenant, "owner": owner, "round": rollup.round, "stamp": stamp}
                 await self._store.insert_if_absent(connection, _marks, mark)
+            mine = (_marks.c.index_name == index, _marks.c.owner == owner, _marks.c.tenant.in_(sorted(tenants)))
+            older = sa.update(_marks).where(*mine, _marks.c.stamp < stamp)
+            await connection.execute(older.values(stamp=stamp))
 
     async def note(
         self,
@@ -98,6 +101,7 @@ class SqlRollups:
         through: int,
         changed: Mapping[str, Collection[str] | None],
         release: Collection[str] = (),
+        until: int = 0,
     ) -> None:
         """Raises Conflict."""
         mine = (_marks.c.index_name == index, _marks.c.owner == owner)
@@ -109,7 +113,9 @@ class SqlRollups:
             names = sorted(release)
             for start in range(0, len(names), 500):
                 part = names[start : start + 500]
-                await connection.execute(sa.delete(_marks).where(*mine, _marks.c.tenant.in_(part)))
+                await connection.execute(
+                    sa.delete(_marks).where(*mine, _marks.c.tenant.in_(part), _marks.c.stamp <= until)
+                )
             older = sa.update(_marks).where(*mine, _marks.c.round < through)
             await connection.execute(older.values(round=through))
 

@@ -210,6 +210,7 @@ rollup_marks = sa.Table(
     sa.Column("tenant", Name, primary_key=True),
     sa.Column("owner", Name, primary_key=True),
     sa.Column("round", sa.BigInteger, nullable=False),
+    sa.Column("stamp", sa.BigInteger, nullable=False),
     sa.Index(None, "index_name", "owner"),
 )
 

@@ -229,7 +229,11 @@ class Cluster:
         self._administer(parts, context)
         self.rollups = RollupAdmin(catalog, pool, self.shards, self._rolling, freshness, clock)
         self._watch(parts, context, shared)
-        steered = (
+        recording(self.deeds, self, self.scatter, *self._steered())
+
+    def _steered(self) -> tuple[object, ...]:
+        """Faces whose use is recorded."""
+        return (
             self.indexes,
             self.shards,
             self.tenants,
@@ -240,7 +244,6 @@ class Cluster:
             self.adoption,
             self.rollups,
         )
-        recording(self.deeds, self, self.scatter, *steered)
 
     def _administer(self, parts: Parts, context: Context) -> None:
         """What changes the cluster."""

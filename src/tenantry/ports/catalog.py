@@ -367,8 +367,9 @@ class RollupCatalog(Protocol):
     async def fill(self, index: str, generation: int) -> Rollup:
         """From STARTING to FILLING: every live tenant is due. In another state nothing happens. Raises Conflict."""
 
-    async def mark(self, index: str, generation: int, owner: str, tenants: Collection[str]) -> None:
-        """Say that a process may write to these tenants from now on. Raises Conflict."""
+    async def mark(self, index: str, generation: int, owner: str, tenants: Collection[str], stamp: int = 0) -> None:
+        """Say that a process may write to these tenants from now on; ``stamp`` grows with each call of the process, and
+        a mark that is there gets it. Raises Conflict."""
 
     async def note(
         self,
@@ -378,13 +379,15 @@ class RollupCatalog(Protocol):
         through: int,
         changed: Mapping[str, Collection[str] | None],
         release: Collection[str] = (),
+        until: int = 0,
     ) -> None:
         """Turn what a process has written into dues.
 
         Args:
             through: the round that was read before ``changed`` was gathered; all marks of the process get it.
             changed: tenant to ids (None: all).
-            release: tenants to which it does not write any more; their marks go.
+            release: tenants to which it does not write any more; their marks go, but for those with a stamp over
+                ``until``: then this call was overtaken, and it does write to them.
 
         Raises Conflict.
         """

@@ -50,6 +50,13 @@ class PrometheusTelemetry:
             registry=self.registry,
         )
         self._lookups = {source: lookups.labels(source) for source in ("cache", "shared", "catalog")}
+        self._count_searches()
+        # Finding a labelled child costs more than counting; there are few, so they are kept.
+        self._request_children: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
+        self._operation_children: dict[tuple[str, str, str, bool], tuple[Counter, Histogram]] = {}
+
+    def _count_searches(self) -> None:
+        """Metrics of cross-tenant searches, and of roll-ups."""
         self._searches = Counter(
             "tenantry_searches", "Cross-tenant searches.", ("index", "outcome"), registry=self.registry
         )
@@ -96,9 +103,6 @@ class PrometheusTelemetry:
             ("index", "change"),
             registry=self.registry,
         )
-        # Finding a labelled child costs more than counting; there are few, so they are kept.
-        self._request_children: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
-        self._operation_children: dict[tuple[str, str, str, bool], tuple[Counter, Histogram]] = {}
 
     def operation(self, kind: str, index: str, shard: str, seconds: float, ok: bool, tenant: str | None = None) -> None:
         """One finished data-plane operation on a shard."""

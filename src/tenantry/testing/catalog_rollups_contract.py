@@ -138,6 +138,16 @@ class RollupsContract:
         with pytest.raises(InvalidArgument):
             await catalog.rollups.due(INDEX, 0, 0)
 
+    async def test_a_note_that_was_overtaken_takes_no_mark_away(self, catalog: Catalog) -> None:
+        generation = (await begun(catalog)).generation
+        await catalog.rollups.mark(INDEX, generation, "g", ["t", "u"], 1)
+        await catalog.rollups.mark(INDEX, generation, "g", ["t"], 3)
+        await catalog.rollups.mark(INDEX, generation, "g", ["t"], 2)
+        await catalog.rollups.note(INDEX, generation, "g", 0, {"t": ["a"]}, ["t", "u"], 2)
+        assert [mark.tenant for mark in await catalog.rollups.marks(INDEX)] == ["t"]
+        await catalog.rollups.note(INDEX, generation, "g", 0, {}, ["t"], 3)
+        assert await catalog.rollups.marks(INDEX) == []
+
     async def test_a_look_tells_what_is_outstanding(self, catalog: Catalog) -> None:
         rollup = await begun(catalog)
         generation = rollup.generation

@@ -54,14 +54,16 @@ class MemoryRollups:
             self._all.append_due(index, dict.fromkeys(sorted(one.name for one in self._all.living(index))))
         return self._all.rollups[index]
 
-    async def mark(self, index: str, generation: int, owner: str, tenants: Collection[str]) -> None:
+    async def mark(self, index: str, generation: int, owner: str, tenants: Collection[str], stamp: int = 0) -> None:
         """Raises Conflict."""
         await self._enter("rollups.mark")
         rollup = self._expect(index, generation)
         for tenant in tenants:
             storable(tenant=tenant)
         for tenant in tenants:
-            self._all.rollup_marks.setdefault((index, tenant, owner), rollup.round)
+            key = (index, tenant, owner)
+            self._all.rollup_marks.setdefault(key, rollup.round)
+            self._all.rollup_stamps[key] = max(stamp, self._all.rollup_stamps.get(key, stamp))
 
     async def note(
         self,
@@ -71,6 +73,7 @@ class MemoryRollups:
         through: int,
         changed: Mapping[str, Collection[str] | None],
         release: Collection[str] = (),
+        until: int = 0,
     ) -> None:
         """Raises Conflict."""
         await self._enter("rollups.note")
@@ -78,7 +81,10 @@ class MemoryRollups:
         self._all.append_due(index, changed)
         marks = self._all.rollup_marks
         for tenant in release:
-            marks.pop((index, tenant, owner), None)
+            key = (index, tenant, owner)
+            if self._all.rollup_stamps.get(key, 0) <= until:
+                marks.pop(key, None)
+                self._all.rollup_stamps.pop(key, None)
         for key, round in marks.items():
             if key[0] == index and key[2] == owner:
                 marks[key] = max(round, through)
@@ -99,6 +105,7 @@ class MemoryRollups:
         gone = [key for key in self._all.rollup_marks if key[0] == index and key[2] == owner]
         for key in gone:
             del self._all.rollup_marks[key]
+            self._all.rollup_stamps.pop(key, None)
         self._all.append_due(index, dict.fromkeys(sorted(key[1] for key in gone)))
         return len(gone)
 

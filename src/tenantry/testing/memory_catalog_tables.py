@@ -38,7 +38,8 @@ class Tables:
         settings: values as JSON.
         measures: process to its slices by number.
         moment: of the last change of a route; changes: the same for each bucket of tenants.
-        rollup_marks: index, tenant and process to the round; rollup_due: index to what is due, by place.
+        rollup_marks, rollup_stamps: index, tenant and process to the round, and to the stamp.
+        rollup_due: index to what is due, by place.
     """
 
     def __init__(self) -> None:
@@ -61,6 +62,7 @@ class Tables:
         self.copies: dict[tuple[str, Place], Copy] = {}
         self.rollups: dict[str, Rollup] = {}
         self.rollup_marks: dict[tuple[str, str, str], int] = {}
+        self.rollup_stamps: dict[tuple[str, str, str], int] = {}
         self.rollup_due: dict[str, dict[int, Due]] = {}
 
     def alive(self, index: str, name: str) -> Tenant | None:
@@ -144,6 +146,7 @@ class Tables:
         self.rollups.pop(index, None)
         self.rollup_due.pop(index, None)
         self.rollup_marks = {key: round for key, round in self.rollup_marks.items() if key[0] != index}
+        self.rollup_stamps = {key: stamp for key, stamp in self.rollup_stamps.items() if key[0] != index}
 
     def _planned(self, shard: Shard | None, new: Tenant) -> int:
         if shard is None or shard.max_vectors is None:

@@ -96,6 +96,7 @@ class Feed:
         self._books: dict[str, _Book] = {}
         self._old: list[_Book] = []
         self._learning = asyncio.Lock()
+        self._stamp = 0
 
     # ---------------------------------------------------------------------------------- the way of a write
 
@@ -145,9 +146,10 @@ class Feed:
         async with book.turn:
             if tenant in book.marks or book.generation is None:
                 return
-            names, book.waiting = book.waiting, set()
+            names, book.waiting = book.waiting - book.marks.keys(), set()  # others waited for a mark that is there now
             book.unsure |= names  # if the answer is lost
-            await self._catalog.mark(book.index, book.generation, self._member.owner, names)
+            self._stamp += 1
+            await self._catalog.mark(book.index, book.generation, self._member.owner, names, self._stamp)
             present = self._books.get(book.index)
             if present is not None and present is not book:  # a new term, or generation, has begun meanwhile
                 present.unsure |= names
@@ -206,9 +208,9 @@ class Feed:
             for name in idle:
                 del book.marks[name]  # the next write of it waits for this to end, and marks it anew
             book.left, book.unsure = {}, set()
-            release = {*idle, *unsure}
+            release, until = {*idle, *unsure}, self._stamp
             try:
-                await self._catalog.note(book.index, generation, self._member.owner, through, changed, release)
+                await self._catalog.note(book.index, generation, self._member.owner, through, changed, release, until)
             except Conflict:
                 self._term = None
             except BaseException:  # told or not: all of it is told again

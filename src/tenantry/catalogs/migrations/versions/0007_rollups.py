@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("tenant", NAME, nullable=False),
         sa.Column("owner", NAME, nullable=False),
         sa.Column("round", sa.BigInteger(), nullable=False),
+        sa.Column("stamp", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("index_name", "tenant", "owner", name=op.f("pk_tenantry_rollup_marks")),
     )
     op.create_index(
