@@ -13,7 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from test_moves_killed import BASE, TENANTS, WRITERS, World, move_forever, prepare, quiet, vector, write_forever
 
-KILLS = 8
+KILLS = 6
 OLD_S = 1_000.0
 
 

@@ -17,7 +17,7 @@ from courses import Directed
 
 COURSES = 150
 #: Within so many courses each omission must be found.
-ENOUGH = 30
+ENOUGH = 100
 NOTHING = Directed("none", 1, "fail", 0.0)
 
 
