@@ -2,15 +2,19 @@
 the tenants hold."""
 
 import asyncio
+import sys
+from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
-from test_cluster_machine import FILTERS, VALUES, ClusterMachine
 
 from tenantry.errors import Conflict, InvalidArgument, Refused
 from tenantry.model.filters import matches, parse_filter
 from tenantry.wiring import init_cluster
+
+sys.path.insert(0, str(Path(__file__).parent))
+from test_cluster_machine import FILTERS, VALUES, ClusterMachine
 
 OLD_S = 1_000.0
 
