@@ -35,6 +35,7 @@ BENCHES = {
         "a tenant that moves under load: copy rate, latencies, the wait at the switch; a naive mover",
     ),
     "backup": ("bench.backup", "backup and restore against a bare scan and a bare ingest; queries during a backup"),
+    "limits": ("bench.limits", "a tenant at ten times its share: its neighbours' P95, with fair shares and without"),
     "adapters": ("bench.adapters", "a query through the library against the own client of the engine behind a shard"),
     "layouts": ("bench.layouts", "2,000 tenants behind Tenantry against one index of the same engine with a filter"),
     "route_layers": (

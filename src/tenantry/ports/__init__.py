@@ -25,10 +25,10 @@ from tenantry.ports.catalog import (
     LeaseCatalog,
     MeasureCatalog,
     MoveCatalog,
-    RollupCatalog,
     SettingCatalog,
     ShardCatalog,
     TenantCatalog,
+    UsageCatalog,
     WriteLog,
 )
 from tenantry.ports.others import (
@@ -37,12 +37,14 @@ from tenantry.ports.others import (
     Embedder,
     EventFeed,
     Faults,
+    Limiter,
     Notifier,
     PlacementPolicy,
     RouteCache,
     SharedRoutes,
     Telemetry,
 )
+from tenantry.ports.rollups import RollupCatalog
 
 __all__ = [
     "Archive",
@@ -60,6 +62,7 @@ __all__ = [
     "IndexCatalog",
     "KeyCatalog",
     "LeaseCatalog",
+    "Limiter",
     "ManyNamespaces",
     "MeasureCatalog",
     "MoveCatalog",
@@ -76,6 +79,7 @@ __all__ = [
     "Stored",
     "Telemetry",
     "TenantCatalog",
+    "UsageCatalog",
     "VectorBackend",
     "Warming",
     "WriteLog",

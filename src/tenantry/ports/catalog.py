@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from tenantry.model.audit import Chain, Deed, Entry, Wanted
@@ -11,7 +11,6 @@ from tenantry.model.image import CatalogImage
 from tenantry.model.keys import ApiKey
 from tenantry.model.leases import Copy, Lease
 from tenantry.model.moves import Move, Wish
-from tenantry.model.rollup import Due, Look, Mark, Rollup
 from tenantry.model.topology import (
     Claim,
     Dated,
@@ -23,6 +22,8 @@ from tenantry.model.topology import (
     TenantSpec,
     TenantState,
 )
+from tenantry.model.usage import Usage
+from tenantry.ports.rollups import RollupCatalog
 
 
 class IndexCatalog(Protocol):
@@ -113,6 +114,10 @@ class TenantCatalog(Protocol):
     async def set_state(self, index: str, name: str, state: TenantState, expected_epoch: int) -> Tenant:
         """Compare-and-set on the epoch; DELETED also frees the tenant's room on its shard.
         Raises NotFound; Conflict; Refused when a tenant's life does not go that way."""
+
+    async def set_plan(self, index: str, name: str, plan: str | None, expected_epoch: int) -> Tenant:
+        """Compare-and-set on the epoch: the plan of the tenant's spec, and of its route, one epoch higher.
+        Raises NotFound, Conflict; Refused while the tenant is being deleted."""
 
     async def set_route(self, index: str, name: str, route: Route, expected_epoch: int) -> Tenant:
         """Compare-and-set of the whole route; its epoch must be ``expected_epoch + 1``.
@@ -344,87 +349,30 @@ class MeasureCatalog(Protocol):
         """Drop all of a process. Nothing there is success."""
 
 
-class RollupCatalog(Protocol):
-    """Roll-ups, at most one of a logical index; see `tenantry.model.rollup`. One method is one transaction.
+class UsageCatalog(Protocol):
+    """What tenants used, by the hour."""
 
-    ``generation`` is that of the roll-up that the caller knows; with another one, or none, it gets `Conflict` and has
-    changed nothing. A change of a tenant's state, and the end of its write log, make all of it due in the transaction
-    of that change (`tenantry.catalogs.rules.to_copy_again`).
-    """
+    async def add(self, source: str, part: int, rows: Sequence[Usage], at: float) -> bool:
+        """Add what a process has counted, all or nothing, and at most once: a part whose number is not higher than the
+        last one that was added of this source changes nothing, and the answer is False. So a call whose outcome is
+        not known may be repeated. Raises InvalidArgument (part under 1)."""
 
-    async def begin(self, index: str, shard: str, now: float) -> Rollup:
-        """Begin a roll-up on an empty shard of its own, or begin the present one of the index anew there: state
-        STARTING, a new generation and namespace, no marks, nothing due, no router that knows of it.
-
-        Raises:
-            NotFound: no such index or shard.
-            Refused: the shard is not empty, or not in use; or the roll-up is on another shard.
-        """
-
-    async def end(self, index: str) -> Rollup | None:
-        """Remove a roll-up with its marks and dues; its shard is an active one again. Returns what was removed."""
-
-    async def fill(self, index: str, generation: int) -> Rollup:
-        """From STARTING to FILLING: every live tenant is due. In another state nothing happens. Raises Conflict."""
-
-    async def mark(self, index: str, generation: int, owner: str, tenants: Collection[str], stamp: int = 0) -> None:
-        """Say that a process may write to these tenants from now on; ``stamp`` grows with each call of the process, and
-        a mark that is there gets it. Raises Conflict."""
-
-    async def note(
+    async def list(
         self,
-        index: str,
-        generation: int,
-        owner: str,
-        through: int,
-        changed: Mapping[str, Collection[str] | None],
-        release: Collection[str] = (),
-        until: int = 0,
-    ) -> None:
-        """Turn what a process has written into dues.
+        since: int,
+        until: int,
+        *,
+        index: str | None = None,
+        tenant: str | None = None,
+        by_day: bool = False,
+        after: tuple[int, str, str] | None = None,
+        limit: int = 1_000,
+    ) -> list[Usage]:
+        """Hours that start in ``[since, until)``, or their sums by day, ordered by start, index and tenant; after the
+        row of that start, index and tenant."""
 
-        Args:
-            through: the round that was read before ``changed`` was gathered; all marks of the process get it.
-            changed: tenant to ids (None: all).
-            release: tenants to which it does not write any more; their marks go, but for those with a stamp over
-                ``until``: then this call was overtaken, and it does write to them.
-
-        Raises Conflict.
-        """
-
-    async def marks(self, index: str) -> list[Mark]:
-        """All, by tenant and owner."""
-
-    async def abandon(self, index: str, generation: int, owner: str) -> int:
-        """Of a process that is gone: each tenant that it had marked is due as a whole, and its marks go. Returns how
-        many. Raises Conflict."""
-
-    async def look(self, index: str) -> Look | None:
-        """The roll-up with what is outstanding, all as of one moment; None: there is none."""
-
-    async def due(self, index: str, after: int, limit: int) -> list[Due]:
-        """Those after a place, in order. Raises InvalidArgument (limit)."""
-
-    async def count_due(self, index: str) -> tuple[int, int]:
-        """How many there are, and how many tenants are due as a whole."""
-
-    async def demand(self, index: str, tenants: Collection[str]) -> None:
-        """Make these tenants due as a whole. Without a roll-up nothing happens."""
-
-    async def done(self, index: str, generation: int, places: Collection[int]) -> None:
-        """What was due at these places was copied, durably. Raises Conflict."""
-
-    async def begin_round(self, index: str, generation: int) -> int:
-        """Begin a round; returns its number. Raises Conflict."""
-
-    async def end_round(self, index: str, generation: int, round: int) -> Rollup:
-        """Everything was copied that had been acknowledged before a round began; ends FILLING. Raises Conflict."""
-
-    async def report(self, index: str, generation: int, error: str) -> None:
-        """Say what copying failed with; empty: nothing. Raises Conflict."""
-
-    async def list(self) -> list[Rollup]:
-        """All, by index."""
+    async def forget(self, before: int) -> int:
+        """Drop the hours that ended before that time; how many rows those were."""
 
 
 class Catalog(Protocol):
@@ -484,6 +432,10 @@ class Catalog(Protocol):
 
     async def image(self) -> CatalogImage:
         """Indexes, shards, live tenants, keys and settings, all as of one moment."""
+
+    @property
+    def usage(self) -> UsageCatalog:
+        """What tenants used."""
 
     async def aclose(self) -> None:
         """Close connections; safe to call twice."""

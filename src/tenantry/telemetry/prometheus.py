@@ -43,6 +43,12 @@ class PrometheusTelemetry:
             buckets=BUCKETS,
             registry=self.registry,
         )
+        self._turned_away = Counter(
+            "tenantry_turned_away",
+            "Data-plane operations that were not begun, by why.",
+            ("index", "shard", "why"),
+            registry=self.registry,
+        )
         lookups = Counter(
             "tenantry_route_lookups",
             "Route look-ups by where the route was found.",
@@ -116,6 +122,10 @@ class PrometheusTelemetry:
             self._operation_children[key] = found
         found[0].inc()
         found[1].observe(seconds)
+
+    def turned_away(self, index: str, shard: str, why: str) -> None:
+        """One operation that was not begun."""
+        self._turned_away.labels(index, shard, why).inc()
 
     def lookup(self, source: str) -> None:
         """One route look-up, by where the route was found."""

@@ -34,6 +34,7 @@ from tenantry.testing.catalog_moves_contract import MovesContract
 from tenantry.testing.catalog_rollups_contract import RollupsContract
 from tenantry.testing.catalog_samples import INDEX, buried, placed, prepared, rerouted
 from tenantry.testing.catalog_tenants_contract import ListContract, PlaceContract, RouteContract
+from tenantry.testing.catalog_usage_contract import PlanContract, UsageContract
 
 
 class IndexContract:
@@ -263,6 +264,8 @@ class CatalogContract(
     LogsContract,
     MeasuresContract,
     RollupsContract,
+    PlanContract,
+    UsageContract,
 ):
     """All of it. Subclass it with a fixture ``catalog``."""
 

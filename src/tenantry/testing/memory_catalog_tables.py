@@ -15,6 +15,7 @@ from tenantry.model.leases import Copy, Lease
 from tenantry.model.moves import Move
 from tenantry.model.rollup import Due, Rollup
 from tenantry.model.topology import LogicalIndex, Place, Shard, Tenant, TenantState, bucket_of
+from tenantry.model.usage import Usage
 
 #: Called with the name of a method before it acts.
 Enter: TypeAlias = Callable[[str], Awaitable[None]]
@@ -64,6 +65,8 @@ class Tables:
         self.rollup_marks: dict[tuple[str, str, str], int] = {}
         self.rollup_stamps: dict[tuple[str, str, str], int] = {}
         self.rollup_due: dict[str, dict[int, Due]] = {}
+        self.usage: dict[tuple[int, str, str], Usage] = {}
+        self.usage_sources: dict[str, tuple[int, float]] = {}
 
     def alive(self, index: str, name: str) -> Tenant | None:
         """The tenant, unless it was deleted."""

@@ -57,6 +57,7 @@ FEATURES = Features(
     snapshots=True,
     many_namespace_query=True,
     in_process=True,
+    reads_at_once=4,  # they share the cores and the event loop
 )
 
 

@@ -18,6 +18,7 @@ from tenantry.model.records import Hit, Query
 from tenantry.model.rollup import TAG, Rollup, of_rollup, shown
 from tenantry.model.topology import Place
 from tenantry.ports import Clock, Index
+from tenantry.router import loads
 from tenantry.router.rollup import Freshness
 from tenantry.router.router import Router
 from tenantry.router.scatter.gather import Wanted
@@ -117,11 +118,13 @@ class RolledSearch:
         if query.filter is not None and not backend.features.filters:
             raise _Trouble(f"the engine of the roll-up's shard {rollup.shard!r} has no filters")
         namespace = await pool.namespace(rollup.index, Place(rollup.shard, rollup.namespace))
+        ticket = await self._router.service.admit_across(rollup.index, rollup.shard, loads.part(query, 1))
         try:
             answer = await standing.call(1, not backend.features.in_process, lambda: _ask(namespace, query))
             ok = True
             return answer
         finally:
+            ticket.leave()
             took_s = self._clock.monotonic() - began
             self._router.telemetry.operation(KIND, rollup.index, rollup.shard, took_s, ok)
 
