@@ -213,7 +213,7 @@ async def test_no_write_waits_for_the_catalog_twice(full, monkeypatch):
     marking = cluster.router.feed._catalog.mark
 
     async def mark(*given):
-        asked.append(given[-1])
+        asked.append(given[3])
         await marking(*given)
 
     monkeypatch.setattr(cluster.router.feed._catalog, "mark", mark)
