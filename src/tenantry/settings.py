@@ -64,6 +64,12 @@ class Settings(BaseSettings):
         le=1,
         description="Second requests to slow shards for each first one, at most, in cross-tenant searches; 0 for none.",
     )
+    search_rollup_lag_s: float = Field(
+        default=SearchLimits().rollup_lag_s,
+        ge=0,
+        description="How far behind the roll-up of an index may be for a cross-tenant search to use it, seconds; "
+        "0 for never.",
+    )
     search_cache_s: float = Field(
         default=SearchLimits().cache_s,
         ge=0,
@@ -286,6 +292,7 @@ class Settings(BaseSettings):
             hedge_share=self.search_hedge_share,
             cache_s=self.search_cache_s,
             cache_bytes=self.search_cache_mb * 2**20,
+            rollup_lag_s=self.search_rollup_lag_s,
         )
 
     def limits(self) -> Limits:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 #: The newest migration. A catalog that says otherwise is upgraded, or refused when it is newer.
-VERSION = "0008"
+VERSION = "0009"
 VERSION_TABLE = "tenantry_version"
 
 #: Text ordered by code point.
@@ -211,6 +211,43 @@ migration_items = sa.Table(
     sa.Column("wave", sa.Integer, nullable=False),
     sa.Column("risk", sa.Double, nullable=False),
     sa.Column("body", sa.Text, nullable=False),
+)
+
+#: Roll-ups, and what is outstanding of them (`tenantry.model.rollup`).
+rollups = sa.Table(
+    "tenantry_rollups",
+    metadata,
+    sa.Column("index_name", Name, primary_key=True),
+    sa.Column("shard", Name, nullable=False),
+    sa.Column("namespace", sa.Text, nullable=False),
+    sa.Column("generation", sa.BigInteger, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("round", sa.BigInteger, nullable=False),
+    sa.Column("complete", sa.BigInteger, nullable=False),
+    sa.Column("head", sa.BigInteger, nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
+)
+
+rollup_marks = sa.Table(
+    "tenantry_rollup_marks",
+    metadata,
+    sa.Column("index_name", Name, primary_key=True),
+    sa.Column("tenant", Name, primary_key=True),
+    sa.Column("owner", Name, primary_key=True),
+    sa.Column("round", sa.BigInteger, nullable=False),
+    sa.Column("stamp", sa.BigInteger, nullable=False),
+    sa.Index(None, "index_name", "owner"),
+)
+
+#: ``body``: a JSON list of ids, or null for all.
+rollup_due = sa.Table(
+    "tenantry_rollup_due",
+    metadata,
+    sa.Column("index_name", Name, primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("tenant", Name, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
 )
 
 #: The audit log, each row's ``hash`` over its content and ``previous``, the hash of the row before (`model.audit`).

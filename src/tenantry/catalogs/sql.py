@@ -15,6 +15,7 @@ from tenantry.catalogs.log import SqliteLog, SqlLog
 from tenantry.catalogs.measures import SqlMeasures
 from tenantry.catalogs.moments import history_of
 from tenantry.catalogs.moves import SqlMoves
+from tenantry.catalogs.rollups import SqlRollups
 from tenantry.catalogs.settings import SqlSettings
 from tenantry.catalogs.shards import SqlShards
 from tenantry.catalogs.store import LOCK_WAIT_S, Store, open_store
@@ -51,6 +52,7 @@ class SqlCatalog:
         self.log = SqliteLog(store) if store.file else SqlLog(store)
         self.copies = SqlCopies(store)
         self.measures = SqlMeasures(store)
+        self.rollups = SqlRollups(store)
         self.usage = SqlUsage(store)
         self.migrations = SqlMigrations(store)
 

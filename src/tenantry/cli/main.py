@@ -27,6 +27,7 @@ from tenantry.cli import (
     plans,
     records,
     restores,
+    rollups,
     service_plans,
     setup,
     shards,
@@ -52,7 +53,7 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
 ORDER = (
     *("demo", "init", "serve"),
     *("index", "shard", "tenant", "plans", "keys", "audit", "usage"),
-    *("docs", "search", "search-all"),
+    *("docs", "search", "search-all", "rollup"),
     *("upsert", "query", "fetch", "update", "delete", "ids"),
     *("move", "moves", "plan", "rebalance", "migrate"),
     *("backup", "restore"),
@@ -88,6 +89,7 @@ def build() -> typer.Typer:
         app.add_typer(group, rich_help_panel=work)
     app.add_typer(documents.app, rich_help_panel=documents.PANEL)
     documents.register(app)
+    app.add_typer(rollups.app, rich_help_panel=documents.PANEL)
     records.register(app)
     moves.register(app)
     app.add_typer(moves.app, rich_help_panel=moves.PANEL)

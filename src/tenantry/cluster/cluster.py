@@ -24,6 +24,7 @@ from tenantry.cluster.migrations import MigrationAdmin, MigrationParts
 from tenantry.cluster.moves import MoveAdmin
 from tenantry.cluster.plans import PlanAdmin
 from tenantry.cluster.recording import Deeds, RecordedScatter, recorded, recording
+from tenantry.cluster.rollups import RollupAdmin
 from tenantry.cluster.service_plans import ServicePlanAdmin
 from tenantry.cluster.shards import ShardAdmin
 from tenantry.cluster.tenants import TenantAdmin
@@ -40,6 +41,7 @@ from tenantry.control.metering import Metering
 from tenantry.control.migrate.service import MigrationService
 from tenantry.control.monitor import Monitor
 from tenantry.control.mover.context import Context, MovingLimits, NoFaults
+from tenantry.control.rollup.service import RollupService
 from tenantry.control.runs import Runs
 from tenantry.control.service import MoveService
 from tenantry.documents.store import DocumentStore
@@ -70,6 +72,7 @@ from tenantry.router.logged import LoggedWriter
 from tenantry.router.member import Member
 from tenantry.router.news import News
 from tenantry.router.resolve import Resolver
+from tenantry.router.rollup import Feed, Freshness
 from tenantry.router.router import Router
 from tenantry.router.scatter import Options, ScatterResult, SearchLimits
 from tenantry.router.secret import ClusterSecret
@@ -171,6 +174,7 @@ class Cluster:
         moves, plans: moving tenants between shards, and planning which.
         migrations: moving many of them, in waves.
         routing_checks, health_checks: what runs regularly while the cluster is served, and what it found.
+        rollups: indexes with a copy of all their records for cross-tenant searches.
         backups: backup and restore.
         adoption: existing indexes as shards.
         advice: what it costs, whose cost it is, and how many shards are needed.
@@ -225,12 +229,16 @@ class Cluster:
             member=member,
             inflight=inflight,
             logged=LoggedWriter(catalog, news, clock),
+            feed=Feed(catalog.rollups, member, clock),
             service=service,
             request_timeout_s=parts.request_timeout_s,
         )
         secret = ClusterSecret(catalog.settings, parts.token)
         self.cursors = Cursors(secret)
-        self.scatter = _scatter(parts, self.router, measured, secret)
+        freshness = Freshness(catalog.rollups, clock)
+        self._rolling = RollupService(context, self.router, freshness, parts.exclusive)
+        self._bulletin.on_missed.append(self._rolling.wake)
+        self.scatter = _scatter(parts, self.router, measured, secret, freshness)
         self.documents = DocumentStore(catalog, self.router, self.scatter, parts.embedder)
         self.keys = KeyAdmin(catalog, clock, parts.token, parts.key_pepper, limits)
         self.keys.tell = self._bulletin.tell
@@ -238,6 +246,7 @@ class Cluster:
         self._bulletin.on_missed.append(self.keys.missed)
         self._sharing = Sharing(measured, catalog, member, clock, parts.window_s)
         self._administer(parts, context)
+        self.rollups = RollupAdmin(catalog, pool, self.shards, self._rolling, freshness, clock)
         self._watch(parts, context, shared)
         recording(self.deeds, self, self.scatter, *self._steered())
 
@@ -262,6 +271,7 @@ class Cluster:
             self.plans,
             self.backups,
             self.adoption,
+            self.rollups,
             self.service_plans,
             self.usage,
             self.migrations,
@@ -342,11 +352,12 @@ class Cluster:
         exactness: float = 1.0,
         cursor: str | None = None,
         by_model: bool = False,
+        max_lag_s: float | None = None,
     ) -> ScatterResult:
         """Search over chosen tenants, or all of an index; see `Scatter.search` and `Options`. The next page of the same
         question is at the ``cursor`` of the answer."""
         query = Query(vector, top_k, parse_filter(filter), include_values, include_metadata)
-        options = Options(per_tenant, exactness, cursor, by_model)
+        options = Options(per_tenant, exactness, cursor, by_model, max_lag_s=max_lag_s)
         return await self.scatter.search(index, query, tenants, deadline_s, options)
 
     @recorded("routing.verify", index="index")
@@ -393,6 +404,7 @@ class Cluster:
         await self._migrating.aclose()
         await self._runs.aclose()
         await self._moving.aclose()
+        await self._rolling.aclose()
         await self.scatter.aclose()
         await self._metering.aclose()
         await self.service.aclose()
@@ -408,10 +420,12 @@ class Cluster:
         """Serving from cached routes begins: hear of changes, and answer barriers."""
         self._bulletin.start()
         self._moving.wake()
+        self._rolling.wake()
 
     async def __aenter__(self) -> Self:
         self._moving.wake()
         self._migrating.wake()
+        self._rolling.wake()
         return self
 
     async def __aexit__(
@@ -420,7 +434,9 @@ class Cluster:
         await self.aclose()
 
 
-def _scatter(parts: Parts, router: Router, telemetry: Telemetry, secret: ClusterSecret) -> RecordedScatter:
+def _scatter(
+    parts: Parts, router: Router, telemetry: Telemetry, secret: ClusterSecret, freshness: Freshness
+) -> RecordedScatter:
     return RecordedScatter(
         parts.catalog,
         router,
@@ -429,6 +445,7 @@ def _scatter(parts: Parts, router: Router, telemetry: Telemetry, secret: Cluster
         secret,
         lambda name: parts.embedder(name).model,
         msgspec.structs.replace(parts.searching, deadline_s=parts.search_deadline_s),
+        freshness,
     )
 
 

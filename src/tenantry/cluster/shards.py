@@ -111,6 +111,8 @@ class ShardAdmin:
         state = changes.pop("state", None)
         if state is not None and state not in list(ShardState):
             raise InvalidArgument("state", state, "one of " + ", ".join(ShardState))
+        if state == ShardState.ROLLUP:
+            raise InvalidArgument("state", state, "a state other than this one, which `tenantry rollup on` gives")
         changed = msgspec.structs.replace(await self._find(index, name), **changes)
         _check(changed)
         if changes:

@@ -16,6 +16,7 @@ from tenantry.control.health.values import (
     ShardHealth,
     TenantHealth,
 )
+from tenantry.model.topology import ShardState
 
 
 class Warned(msgspec.Struct, frozen=True):
@@ -138,7 +139,7 @@ def report_of(
         window_s=view.window_s,
         gateways=view.gateways,
         tenants=len(view.tenants),
-        vectors=sum(shard.vectors for shard in view.shards),
+        vectors=sum(shard.vectors for shard in view.shards if shard.state != ShardState.ROLLUP),
         bytes=sum(shard.bytes for shard in view.shards),
         per_second=sum(shard.per_second for shard in view.shards),
         searches=view.searches,

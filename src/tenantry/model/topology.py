@@ -133,6 +133,8 @@ class ShardState(StrEnum):
     """Answers reads; writes and new tenants are refused."""
     RETIRED = "retired"
     """Empty and out of use."""
+    ROLLUP = "rollup"
+    """Holds the roll-up of its index, and never a tenant; given and taken by `tenantry rollup on` and ``off``."""
 
 
 class Shard(msgspec.Struct, frozen=True):

@@ -45,6 +45,7 @@ from tenantry.ports.others import (
     SharedRoutes,
     Telemetry,
 )
+from tenantry.ports.rollups import RollupCatalog
 
 __all__ = [
     "Archive",
@@ -70,6 +71,7 @@ __all__ = [
     "NativeCopy",
     "Notifier",
     "PlacementPolicy",
+    "RollupCatalog",
     "RouteCache",
     "SettingCatalog",
     "ShardCatalog",

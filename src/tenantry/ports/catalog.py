@@ -24,6 +24,7 @@ from tenantry.model.topology import (
     TenantState,
 )
 from tenantry.model.usage import Usage
+from tenantry.ports.rollups import RollupCatalog
 
 
 class IndexCatalog(Protocol):
@@ -450,6 +451,10 @@ class Catalog(Protocol):
     @property
     def migrations(self) -> MigrationCatalog:
         """Migrations of tenants."""
+
+    @property
+    def rollups(self) -> RollupCatalog:
+        """Roll-ups."""
 
     async def image(self) -> CatalogImage:
         """Indexes, shards, live tenants, keys and settings, all as of one moment."""

@@ -62,6 +62,7 @@ class PrometheusTelemetry:
         self._operation_children: dict[tuple[str, str, str, bool], tuple[Counter, Histogram]] = {}
 
     def _count_searches(self) -> None:
+        """Metrics of cross-tenant searches, and of roll-ups."""
         self._searches = Counter(
             "tenantry_searches", "Cross-tenant searches.", ("index", "outcome"), registry=self.registry
         )
@@ -88,6 +89,24 @@ class PrometheusTelemetry:
             "tenantry_search_breaker_open",
             "Whether cross-tenant searches leave a shard out: 0 no, 0.5 trying it again, 1 yes.",
             ("index", "shard"),
+            registry=self.registry,
+        )
+        self._sources = Counter(
+            "tenantry_search_sources",
+            "Cross-tenant searches of an index with a roll-up, by what answered them.",
+            ("index", "source"),
+            registry=self.registry,
+        )
+        self._lags = Gauge(
+            "tenantry_rollup_lag_seconds",
+            "How old what the roll-up holds is at most; none where that is not known.",
+            ("index",),
+            registry=self.registry,
+        )
+        self._rolled = Counter(
+            "tenantry_rollup_records",
+            "Records that this process copied into the roll-up, or removed from it.",
+            ("index", "change"),
             registry=self.registry,
         )
 
@@ -136,6 +155,20 @@ class PrometheusTelemetry:
     def breaker(self, index: str, shard: str, state: str) -> None:
         """The state of a shard's breaker."""
         self._breakers.labels(index, shard).set({"closed": 0.0, "half-open": 0.5, "open": 1.0}[state])
+
+    def search_source(self, index: str, source: str) -> None:
+        """What answered a search of an index with a roll-up."""
+        self._sources.labels(index, source).inc()
+
+    def rollup(self, index: str, lag_s: float | None, copied: int, removed: int) -> None:
+        """How far behind a roll-up is, and what was done for it."""
+        if lag_s is None:
+            self._lags.remove_by_labels({"index": index})
+        else:
+            self._lags.labels(index).set(lag_s)
+        for change, records in (("copied", copied), ("removed", removed)):
+            if records:
+                self._rolled.labels(index, change).inc(records)
 
     def request(self, api: str, method: str, route: str, status: int, seconds: float) -> None:
         """One answered HTTP request; ``route`` is the template, not the path."""

@@ -26,3 +26,9 @@ class SilentTelemetry:
 
     def breaker(self, index: str, shard: str, state: str) -> None:
         """Nothing."""
+
+    def search_source(self, index: str, source: str) -> None:
+        """Nothing."""
+
+    def rollup(self, index: str, lag_s: float | None, copied: int, removed: int) -> None:
+        """Nothing."""

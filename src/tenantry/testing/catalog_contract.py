@@ -32,6 +32,7 @@ from tenantry.testing.catalog_measures_contract import MeasuresContract
 from tenantry.testing.catalog_migrations_contract import MigrationsContract
 from tenantry.testing.catalog_moments_contract import MomentsContract
 from tenantry.testing.catalog_moves_contract import MovesContract
+from tenantry.testing.catalog_rollups_contract import RollupsContract
 from tenantry.testing.catalog_samples import INDEX, buried, placed, prepared, rerouted
 from tenantry.testing.catalog_tenants_contract import ListContract, PlaceContract, RouteContract
 from tenantry.testing.catalog_usage_contract import PlanContract, UsageContract
@@ -263,6 +264,7 @@ class CatalogContract(
     MovesContract,
     LogsContract,
     MeasuresContract,
+    RollupsContract,
     PlanContract,
     UsageContract,
     MigrationsContract,

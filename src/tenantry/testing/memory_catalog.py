@@ -16,6 +16,7 @@ from tenantry.model.topology import TenantState
 from tenantry.testing.memory_catalog_audit import MemoryAudit
 from tenantry.testing.memory_catalog_migrations import MemoryMigrations
 from tenantry.testing.memory_catalog_moves import MemoryCopies, MemoryLog, MemoryMoves
+from tenantry.testing.memory_catalog_rollups import MemoryRollups
 from tenantry.testing.memory_catalog_shared import (
     MemoryBarriers,
     MemoryKeys,
@@ -57,6 +58,7 @@ class MemoryCatalog:
         self.log = MemoryLog(*given)
         self.copies = MemoryCopies(*given)
         self.measures = MemoryMeasures(*given)
+        self.rollups = MemoryRollups(*given)
         self.usage = MemoryUsage(*given)
         self.migrations = MemoryMigrations(*given)
 

@@ -105,6 +105,14 @@ class Measured:
         """The state of a shard's breaker."""
         self._inner.breaker(index, shard, state)
 
+    def search_source(self, index: str, source: str) -> None:
+        """What answered a search."""
+        self._inner.search_source(index, source)
+
+    def rollup(self, index: str, lag_s: float | None, copied: int, removed: int) -> None:
+        """How far behind a roll-up is."""
+        self._inner.rollup(index, lag_s, copied, removed)
+
     def slices(self) -> list[Slice]:
         """Those of the window, the oldest first; the last one goes on."""
         if self._now() >= self._until:

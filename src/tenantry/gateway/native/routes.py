@@ -15,6 +15,7 @@ from tenantry.gateway.native import (
     health,
     migrations,
     moves,
+    rollups,
     routes_backups,
     searching,
     service,
@@ -58,6 +59,7 @@ def routes() -> list[Endpoint]:
         *_keys(),
         *health.routes(_see),
         *audit.routes(FACE),
+        *rollups.routes(FACE),
         *routes_backups.routes(_admin),
         *migrations.routes(_see, _control),
     ]
