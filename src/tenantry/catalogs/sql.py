@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from tenantry.catalogs.audit import SqlAudit
+from tenantry.catalogs.autopilot import SqlAutopilot
 from tenantry.catalogs.barriers import SqlBarriers
 from tenantry.catalogs.copies import SqlCopies
 from tenantry.catalogs.image import image
@@ -49,6 +50,7 @@ class SqlCatalog:
         self.log = SqliteLog(store) if store.file else SqlLog(store)
         self.copies = SqlCopies(store)
         self.measures = SqlMeasures(store)
+        self.autopilot = SqlAutopilot(store)
 
     async def image(self) -> CatalogImage:
         """What exists and where, in one transaction."""

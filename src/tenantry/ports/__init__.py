@@ -17,6 +17,7 @@ from tenantry.ports.backend import (
 )
 from tenantry.ports.catalog import (
     AuditCatalog,
+    AutopilotCatalog,
     BarrierCatalog,
     Catalog,
     CopyCatalog,
@@ -46,6 +47,7 @@ from tenantry.ports.others import (
 __all__ = [
     "Archive",
     "AuditCatalog",
+    "AutopilotCatalog",
     "BarrierCatalog",
     "Catalog",
     "Clock",

@@ -133,6 +133,9 @@ class Telemetry(Protocol):
     def breaker(self, index: str, shard: str, state: str) -> None:
         """A shard's breaker is now ``closed``, ``half-open`` or ``open``."""
 
+    def moved(self, index: str, outcome: str, pauses_s: Sequence[float], vectors: int) -> None:
+        """A move has ended: how long writes waited at each of its switches, and how many vectors were copied."""
+
 
 class Notifier(Protocol):
     """Tells people of what changed."""

@@ -14,6 +14,7 @@ import msgspec
 from tenantry.model.image import CatalogImage
 from tenantry.model.topology import TenantState
 from tenantry.testing.memory_catalog_audit import MemoryAudit
+from tenantry.testing.memory_catalog_autopilot import MemoryAutopilot
 from tenantry.testing.memory_catalog_moves import MemoryCopies, MemoryLog, MemoryMoves
 from tenantry.testing.memory_catalog_shared import (
     MemoryBarriers,
@@ -55,6 +56,7 @@ class MemoryCatalog:
         self.log = MemoryLog(*given)
         self.copies = MemoryCopies(*given)
         self.measures = MemoryMeasures(*given)
+        self.autopilot = MemoryAutopilot(*given)
 
     async def image(self) -> CatalogImage:
         """As of this moment."""

@@ -10,6 +10,7 @@ import msgspec
 from tenantry.catalogs.rules import counted, named, owner_after, why_no_room, why_not_named
 from tenantry.errors import Conflict, InvalidArgument
 from tenantry.model.audit import Chain, Entry
+from tenantry.model.autopilot import PilotEntry
 from tenantry.model.keys import ApiKey
 from tenantry.model.leases import Copy, Lease
 from tenantry.model.moves import Move
@@ -54,6 +55,7 @@ class Tables:
         self.heads: dict[Key, int] = {}
         self.log: dict[Key, dict[int, bytes]] = {}
         self.measures: dict[str, dict[int, bytes]] = {}
+        self.autopilot: dict[int, PilotEntry] = {}
         self.moment = 0
         self.changes: dict[int, int] = {}
         self.copies: dict[tuple[str, Place], Copy] = {}

@@ -127,7 +127,12 @@ class MemoryShards:
             self._must_be_empty(shard.index, shard.name, "retired")
         old = self._found(shard.index, shard.name)
         self._all.shards[shard.index, shard.name] = msgspec.structs.replace(
-            shard, backend=old.backend, options=old.options, tenants=old.tenants, copies=old.copies
+            shard,
+            backend=old.backend,
+            options=old.options,
+            tenants=old.tenants,
+            copies=old.copies,
+            created_at=old.created_at,
         )
 
     async def set_state(self, index: str, name: str, state: ShardState) -> None:
