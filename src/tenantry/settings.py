@@ -150,6 +150,11 @@ class Settings(BaseSettings):
         le=1,
         description="Used share of a shard under which it is a waste, where the others would do.",
     )
+    health_wasteful_grace_s: float = Field(
+        default=Thresholds().wasteful_grace_s,
+        ge=0,
+        description="So long after it was registered no shard is called a waste, seconds: it is still to be filled.",
+    )
     health_uneven_sizes: float = Field(
         default=Thresholds().uneven_sizes,
         ge=0,

@@ -26,6 +26,7 @@ from tenantry.cluster.recording import Deeds, RecordedScatter, recorded, recordi
 from tenantry.cluster.shards import ShardAdmin
 from tenantry.cluster.tenants import TenantAdmin
 from tenantry.control.checks import RoutingChecks
+from tenantry.control.costs import CostWatch
 from tenantry.control.health.values import Thresholds
 from tenantry.control.health_checks import HealthChecks
 from tenantry.control.health_report import HealthReport
@@ -35,8 +36,9 @@ from tenantry.control.measure.sharing import Sharing
 from tenantry.control.measure.window import Measured
 from tenantry.control.monitor import Monitor
 from tenantry.control.mover.context import Context, MovingLimits, NoFaults
+from tenantry.control.prices import prices
 from tenantry.control.runs import Runs
-from tenantry.control.service import MoveService
+from tenantry.control.service import MoveService, tell_of_move
 from tenantry.documents.store import DocumentStore
 from tenantry.errors import InvalidArgument
 from tenantry.model.filters import parse_filter
@@ -237,7 +239,7 @@ class Cluster:
         catalog, clock, limits, pool = context.catalog, context.clock, context.limits, context.pool
         self.audit = Audit(catalog, clock)
         self.deeds = Deeds(self.audit, clock)
-        self.shards = ShardAdmin(catalog, pool, parts.default_backend, parts.backends)
+        self.shards = ShardAdmin(catalog, pool, clock, parts.default_backend, parts.backends)
         self.indexes = IndexAdmin(
             catalog, pool, context.resolver, self.shards, parts.policy, parts.embedder, clock, self.keys
         )
@@ -245,14 +247,14 @@ class Cluster:
             catalog, pool, context.resolver, self.keys, parts.embedder, clock, parts.deleted_retention_s
         )
         self.moves = MoveAdmin(catalog, self._moving)
+        self._moving.on_ended.append(lambda move: tell_of_move(parts.telemetry, move))
         self._runs = Runs(self._moving, parts.token)
         self._backup = BackupService(context, parts.open_archive, parts.backup_key, parts.token, parts.backends)
         jobs = Jobs(clock, parts.token)
         self.backups = BackupAdmin(self._backup, jobs, Scheduler(clock, scheduled(self._backup, jobs)))
         monitor = Monitor(catalog, pool, clock, self._sharing.fresh)
         self.plans = PlanAdmin(monitor, self._runs, self.shards, limits)
-        besides = (*(["redis"] if parts.shared is not None else []), *([] if parts.sole else ["postgresql"]))
-        self.advice = AdviceAdmin(monitor, self._sharing.fresh, catalog, parts.prices, besides)
+        self.advice = AdviceAdmin(monitor, self._sharing.fresh, catalog, parts.prices, besides_shards(parts))
         self.adoption = AdoptAdmin(catalog, pool, self.shards, self.advice, self.plans, clock, limits)
 
     def _watch(self, parts: Parts, context: Context, shared: Shared) -> None:
@@ -370,6 +372,11 @@ def _scatter(parts: Parts, router: Router, telemetry: Telemetry, secret: Cluster
     )
 
 
+def besides_shards(parts: Parts) -> tuple[str, ...]:
+    """What there is to pay besides shards, by names in the price book."""
+    return (*(["redis"] if parts.shared is not None else []), *([] if parts.sole else ["postgresql"]))
+
+
 def _health_checks(parts: Parts, views: HealthViews, member: Member) -> HealthChecks:
     return HealthChecks(
         parts.catalog,
@@ -380,4 +387,5 @@ def _health_checks(parts: Parts, views: HealthViews, member: Member) -> HealthCh
         parts.notifier,
         every_s=parts.health_every_s,
         most_tenants=parts.top_tenants,
+        costs=CostWatch(parts.catalog, prices(parts.prices), besides_shards(parts), parts.top_tenants),
     )

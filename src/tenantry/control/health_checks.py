@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from tenantry.control.costs import CostWatch
 from tenantry.control.elected import Elected
 from tenantry.control.health.hysteresis import Standing, shown, since, step
 from tenantry.control.health.rules import findings
@@ -35,6 +36,7 @@ class HealthChecks:
     Args:
         every_s: pause between checks, seconds; 0: none.
         most_tenants: tenants that a report lists.
+        costs: makes up the bill at each regular check.
     """
 
     def __init__(
@@ -48,12 +50,14 @@ class HealthChecks:
         *,
         every_s: float,
         most_tenants: int,
+        costs: CostWatch | None = None,
     ) -> None:
         self._catalog = catalog
         self._views = views
         self._limits = limits
         self._notifier = notifier
         self._most_tenants = most_tenants
+        self._costs = costs
         self._elected = Elected(catalog, member, clock, LEASE)
         self._latest: dict[str, HealthReport] = {}
         self._rounds = Regularly(
@@ -107,7 +111,8 @@ class HealthChecks:
         done = step(record.state, found, lingering, self._limits, view.at)
         told = shown(done.state, found, lingering)
         standing = since(done.state, (one.key for one in told))
-        report = report_of(view, told, standing, await self._views.moves(index), self._most_tenants)
+        costs = None if self._costs is None else await self._costs.of(view)
+        report = report_of(view, told, standing, await self._views.moves(index), self._most_tenants, costs)
         changes = [*_changes("raised", done.raised, view.at), *_changes("cleared", done.cleared, view.at)]
         for change in changes:
             log.warning("health: %s %s: %s", change.change, change.warning.kind, change.warning.message)

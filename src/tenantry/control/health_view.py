@@ -76,6 +76,7 @@ class HealthViews:
             questions=readings.searches + sum(one.queries for one in readings.shards.values()),
             cross_tenant_share=readings.cross_tenant_share,
             cache_hit_rate=readings.cache_hit_rate,
+            write_share=_write_share(readings),
             routing=found,
         )
 
@@ -181,7 +182,15 @@ def _shard(
         p95_ms=p95,
         p99_ms=p99,
         error=error,
+        backend=shard.backend,
+        created_at=shard.created_at,
     )
+
+
+def _write_share(readings: Readings) -> float:
+    queries = sum(each.queries for each in readings.shards.values())
+    writes = sum(each.writes for each in readings.shards.values())
+    return writes / (queries + writes) if queries + writes else 0.0
 
 
 def _part(used: int, limit: int | None, without: int) -> float:
@@ -198,4 +207,5 @@ def _tenant(tenant: Tenant, size: NamespaceStats, reading: Reading | None) -> Te
         operations=0 if reading is None else reading.operations,
         per_second=0.0 if reading is None else reading.per_second,
         error_rate=0.0 if reading is None else reading.error_rate,
+        own_per_second=0.0 if reading is None else reading.own_per_second,
     )

@@ -16,6 +16,7 @@ from tenantry.errors import Conflict, Locked, NotFound, TenantryError, Unavailab
 from tenantry.model.events import EpochPassed, RouteChanged
 from tenantry.model.leases import Copy, Lease
 from tenantry.model.moves import BEFORE_COMMIT, Move, Options, Phase, Wish
+from tenantry.ports import Telemetry
 
 #: Lost races for room before a start gives up.
 START_TRIES = 8
@@ -46,6 +47,8 @@ class MoveService:
         self._loop: asyncio.Task[None] | None = None
         self._purged_at = -1e18
         self._closed = False
+        #: Are told of each move that ended here.
+        self.on_ended: list[Callable[[Move], None]] = []
         context.news.unattended = self.wake
         context.news.on_route.append(self._hear)
 
@@ -222,6 +225,9 @@ class MoveService:
             await runner.run()
         finally:
             self._woken.set()
+        if runner.move.ended:
+            for tell in self.on_ended:
+                tell(runner.move)
 
     async def _release(self, move: Move) -> None:
         try:
@@ -301,3 +307,9 @@ class MoveService:
 def options_of(defaults: Options, **given: Any) -> Options:
     """Options with what was given (not None) in place of the defaults."""
     return msgspec.structs.replace(defaults, **{name: value for name, value in given.items() if value is not None})
+
+
+def tell_of_move(telemetry: Telemetry, move: Move) -> None:
+    """Measure a move that has ended."""
+    pauses = [pause / 1_000 for pause in (move.flip_ms, move.back_ms) if pause is not None]
+    telemetry.moved(move.index, move.phase.value, pauses, move.progress.copied)

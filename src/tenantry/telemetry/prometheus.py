@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from collections.abc import Sequence
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 from prometheus_client.registry import Collector
 
+from tenantry.telemetry.move_metrics import BUCKETS, MoveMetrics
+from tenantry.version import __version__
+
 MEDIA_TYPE = CONTENT_TYPE_LATEST.encode()
-BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.8, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class PrometheusTelemetry:
@@ -78,6 +82,8 @@ class PrometheusTelemetry:
             ("index", "shard"),
             registry=self.registry,
         )
+        self._moves = MoveMetrics(self.registry)
+        Info("tenantry_build", "Version that runs.", registry=self.registry).info({"version": __version__})
         # Finding a labelled child costs more than counting; there are few, so they are kept.
         self._request_children: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
         self._operation_children: dict[tuple[str, str, str, bool], tuple[Counter, Histogram]] = {}
@@ -92,6 +98,7 @@ class PrometheusTelemetry:
                 self._operation_seconds.labels(kind, index, shard),
             )
             self._operation_children[key] = found
+            self._moves.begin(index)
         found[0].inc()
         found[1].observe(seconds)
 
@@ -123,6 +130,10 @@ class PrometheusTelemetry:
     def breaker(self, index: str, shard: str, state: str) -> None:
         """The state of a shard's breaker."""
         self._breakers.labels(index, shard).set({"closed": 0.0, "half-open": 0.5, "open": 1.0}[state])
+
+    def moved(self, index: str, outcome: str, pauses_s: Sequence[float], vectors: int) -> None:
+        """The end of a move."""
+        self._moves.moved(index, outcome, pauses_s, vectors)
 
     def request(self, api: str, method: str, route: str, status: int, seconds: float) -> None:
         """One answered HTTP request; ``route`` is the template, not the path."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class SilentTelemetry:
     """Implements `Telemetry`."""
@@ -22,4 +24,7 @@ class SilentTelemetry:
         """Nothing."""
 
     def breaker(self, index: str, shard: str, state: str) -> None:
+        """Nothing."""
+
+    def moved(self, index: str, outcome: str, pauses_s: Sequence[float], vectors: int) -> None:
         """Nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from tenantry.control.measure.readings import (
     ERRORS,
@@ -100,6 +101,10 @@ class Measured:
     def breaker(self, index: str, shard: str, state: str) -> None:
         """The state of a shard's breaker."""
         self._inner.breaker(index, shard, state)
+
+    def moved(self, index: str, outcome: str, pauses_s: Sequence[float], vectors: int) -> None:
+        """The end of a move."""
+        self._inner.moved(index, outcome, pauses_s, vectors)
 
     def slices(self) -> list[Slice]:
         """Those of the window, the oldest first; the last one goes on."""
