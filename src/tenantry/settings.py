@@ -215,6 +215,11 @@ class Settings(BaseSettings):
         le=1_000,
         description="Tenants with metrics of their own, and in reports of health: the busiest; 0 for none.",
     )
+    autopilot_check_s: float = Field(
+        default=60.0,
+        ge=0,
+        description="Pause between a gateway's looks for work of the auto-pilot, seconds; 0 for none.",
+    )
     backup_url: str | None = Field(
         default=None, description="Where backups are kept: a folder, or s3://bucket/prefix; S3 takes AWS_... variables."
     )

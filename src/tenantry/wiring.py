@@ -364,5 +364,6 @@ async def _open(settings: Settings, telemetry: Telemetry | None, *, restoring: b
             backup_key=lambda: backup_key_of(settings),
             deleted_retention_s=settings.deleted_retention_s,
             prices=tables,
+            autopilot_every_s=settings.autopilot_check_s,
         )
     )

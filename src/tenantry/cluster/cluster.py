@@ -15,6 +15,7 @@ from tenantry.backup.service import BackupService
 from tenantry.cluster.adopt import AdoptAdmin
 from tenantry.cluster.advice import AdviceAdmin
 from tenantry.cluster.audit import Audit
+from tenantry.cluster.autopilot import AutopilotAdmin
 from tenantry.cluster.backups import BackupAdmin, scheduled
 from tenantry.cluster.cursors import Cursors
 from tenantry.cluster.handles import TenantHandle
@@ -25,6 +26,7 @@ from tenantry.cluster.plans import PlanAdmin
 from tenantry.cluster.recording import Deeds, RecordedScatter, recorded, recording
 from tenantry.cluster.shards import ShardAdmin
 from tenantry.cluster.tenants import TenantAdmin
+from tenantry.control.autopilot.pilot import Crew
 from tenantry.control.checks import RoutingChecks
 from tenantry.control.costs import CostWatch
 from tenantry.control.health.values import Thresholds
@@ -111,6 +113,7 @@ class Parts:
         top_tenants: tenants that a report of health lists.
         notifier: is told of warnings that come to stand or go.
         prices: tables laid over the price book of the package.
+        autopilot_every_s: pause between looks of the auto-pilot while the cluster is served, seconds; 0: none.
     """
 
     catalog: Catalog
@@ -147,6 +150,7 @@ class Parts:
     deleted_retention_s: float = 0.0
     key_pepper: str | None = None
     prices: Mapping[str, Any] | None = None
+    autopilot_every_s: float = 0.0
 
 
 class Cluster:
@@ -160,6 +164,7 @@ class Cluster:
         routing_checks, health_checks: what runs regularly while the cluster is served, and what it found.
         backups: backup and restore.
         adoption: existing indexes as shards.
+        autopilot: what acts on warnings by itself, when it may.
         advice: what it costs, whose cost it is, and how many shards are needed.
         router: the data plane, for those who have (index, tenant) pairs in hand, such as the gateway.
         documents: text in and out, likewise.
@@ -231,6 +236,7 @@ class Cluster:
             self.plans,
             self.backups,
             self.adoption,
+            self.autopilot,
         )
         recording(self.deeds, self, self.scatter, *steered)
 
@@ -254,8 +260,23 @@ class Cluster:
         self.backups = BackupAdmin(self._backup, jobs, Scheduler(clock, scheduled(self._backup, jobs)))
         monitor = Monitor(catalog, pool, clock, self._sharing.fresh)
         self.plans = PlanAdmin(monitor, self._runs, self.shards, limits)
+        self.autopilot = AutopilotAdmin(self._crew(parts, context, monitor), parts.autopilot_every_s)
         self.advice = AdviceAdmin(monitor, self._sharing.fresh, catalog, parts.prices, besides_shards(parts))
         self.adoption = AdoptAdmin(catalog, pool, self.shards, self.advice, self.plans, clock, limits)
+
+    def _crew(self, parts: Parts, context: Context, monitor: Monitor) -> Crew:
+        return Crew(
+            catalog=context.catalog,
+            monitor=monitor,
+            runs=self._runs,
+            moves=self._moving,
+            member=context.member,
+            clock=context.clock,
+            limits=parts.thresholds,
+            book=prices(parts.prices),
+            health_every_s=parts.health_every_s,
+            recorded=self.deeds.change,
+        )
 
     def _watch(self, parts: Parts, context: Context, shared: Shared) -> None:
         """What looks after it while it is served."""
@@ -333,6 +354,7 @@ class Cluster:
         await self.routing_checks.aclose()
         await self.health_checks.aclose()
         await self._sharing.aclose()
+        await self.autopilot.aclose()
         await self.backups.aclose()
         await self._runs.aclose()
         await self._moving.aclose()

@@ -83,7 +83,7 @@ class HealthChecks:
         """Measure an index now. Changes no state: what stands is as the regular checks left it.
         Raises NotFound, Unavailable."""
         view = await self._views.view(index)
-        record = await self._read(index)
+        record = await health_record(self._catalog, index)
         found = findings(view, self._limits)
         told = shown(record.state, found, findings(view, self._limits.relaxed()))
         standing = since(record.state, (one.key for one in told))
@@ -97,14 +97,14 @@ class HealthChecks:
             if mine:
                 await self._decide(name)
             else:
-                report = (await self._read(name)).report
+                report = (await health_record(self._catalog, name)).report
                 if report is not None:
                     self._latest[name] = report
         for gone in self._latest.keys() - set(names):
             del self._latest[gone]
 
     async def _decide(self, index: str) -> None:
-        record = await self._read(index)
+        record = await health_record(self._catalog, index)
         view = await self._views.view(index)
         found = findings(view, self._limits)
         lingering = findings(view, self._limits.relaxed())
@@ -134,15 +134,17 @@ class HealthChecks:
             return False
         return True
 
-    async def _read(self, index: str) -> Record:
-        stored = await self._catalog.settings.get(_name(index))
-        try:
-            return Record() if stored is None else msgspec.convert(stored, Record)
-        except msgspec.ValidationError:
-            return Record()  # that of another version: warnings come to stand anew
-
     async def _write(self, index: str, record: Record) -> None:
         await self._catalog.settings.put(_name(index), msgspec.to_builtins(record))
+
+
+async def health_record(catalog: Catalog, index: str) -> Record:
+    """What the regular checks of an index have come to; empty before the first. Raises Unavailable."""
+    stored = await catalog.settings.get(_name(index))
+    try:
+        return Record() if stored is None else msgspec.convert(stored, Record)
+    except msgspec.ValidationError:
+        return Record()  # that of another version: warnings come to stand anew
 
 
 def _name(index: str) -> str:

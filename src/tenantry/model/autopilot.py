@@ -86,7 +86,7 @@ class Outcome(StrEnum):
     """It was not begun after all."""
 
 
-class PilotEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+class PilotEntry(msgspec.Struct, frozen=True):
     """One entry of the record.
 
     Attributes:

@@ -10,6 +10,7 @@ from tenantry.gateway.native import (
     admin,
     advice,
     audit,
+    autopilot,
     backups,
     data,
     health,
@@ -55,6 +56,7 @@ def routes() -> list[Endpoint]:
         *_keys(),
         *health.routes(_see),
         *audit.routes(FACE),
+        *autopilot.routes(_see, _control),
         *routes_backups.routes(_admin),
     ]
 
