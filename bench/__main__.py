@@ -35,6 +35,7 @@ BENCHES = {
         "a tenant that moves under load: copy rate, latencies, the wait at the switch; a naive mover",
     ),
     "backup": ("bench.backup", "backup and restore against a bare scan and a bare ingest; queries during a backup"),
+    "limits": ("bench.limits", "a tenant at ten times its share: its neighbours' P95, with fair shares and without"),
     "adapters": ("bench.adapters", "a query through the library against the own client of the engine behind a shard"),
     "layouts": ("bench.layouts", "2,000 tenants behind Tenantry against one index of the same engine with a filter"),
     "route_layers": (
@@ -45,6 +46,7 @@ BENCHES = {
     "fleet": ("bench.fleet", "from the commit of a new route to its use in three other gateways"),
     "gateways": ("bench.gateways", "throughput of one, two and three gateways, and where the limit lies"),
     "planner": ("bench.planner", "plans for 10,000 tenants and for a million; the objective against exact optima"),
+    "health": ("bench.health", "what measuring costs a request; the health of 10,000 tenants on 100 shards"),
     "auth": ("bench.auth", "recognising a key and holding it to its scope, per request"),
     "peers": ("bench.peers.run", "one workload on Tenantry, Chroma, LanceDB, Milvus Lite and pgvector"),
 }

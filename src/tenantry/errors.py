@@ -10,6 +10,7 @@
     │   ├── AlreadyExists       the name is taken
     │   ├── Refused             the state of things forbids it (draining shard, suspended tenant, protected index)
     │   │   └── CapacityExceeded   no eligible shard has room
+    │   │       └── QuotaExceeded      the tenant's plan has no room for what it would store
     │   ├── Unauthenticated     no key, or one that is unknown, expired or revoked
     │   ├── PermissionDenied    the key is good, but not for this
     │   └── Unsupported         the chosen backend cannot do this
@@ -95,6 +96,25 @@ class CapacityExceeded(Refused):
     """No eligible shard has room for this tenant or these vectors."""
 
     code = "RESOURCE_EXHAUSTED"
+
+
+class QuotaExceeded(CapacityExceeded):
+    """The write would take the tenant over what its plan allows it to store; nothing was written.
+
+    Args:
+        field: ``vectors`` or ``bytes``.
+        held, given, allowed: what is stored, what the write would add, what the plan allows.
+    """
+
+    code = "QUOTA_EXCEEDED"
+
+    def __init__(self, field: str, tenant: str, plan: str, held: int, given: int, allowed: int) -> None:
+        self.field, self.tenant, self.plan = field, tenant, plan
+        self.held, self.given, self.allowed = held, given, allowed
+        super().__init__(
+            f"{field}: got {given:,} more for tenant {tenant!r}, which stores {held:,}; allowed: {allowed:,} in all, "
+            f"by plan {plan!r}; delete records, or give the tenant a larger plan (`tenantry tenant set-plan`)"
+        )
 
 
 class Unauthenticated(RequestError):

@@ -11,7 +11,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsS
 from tenantry.control.health.values import Thresholds
 from tenantry.control.mover.context import MovingLimits
 from tenantry.model.limits import Limits
+from tenantry.router.gate import GateOptions
 from tenantry.router.scatter import SearchLimits
+from tenantry.router.service import ServiceOptions
 
 CATALOG_FILE = "catalog.db"
 #: Names a folder of files, such as those that Docker and Kubernetes mount for secrets.
@@ -88,6 +90,24 @@ class Settings(BaseSettings):
     max_metadata_bytes: int = Field(default=Limits().metadata_bytes, ge=1, description="Bytes of a record's metadata.")
     max_top_k: int = Field(default=Limits().top_k, ge=1, description="Largest top_k.")
 
+    plans_s: float = Field(
+        default=5.0, ge=0, description="Age at which a process reads the plans anew, seconds; 0: no limits by plan."
+    )
+    shard_concurrency: int = Field(
+        default=16,
+        ge=0,
+        description="Reads, and writes, of a process on one shard at once (embedded shards: 4 reads); more wait in "
+        "turn; 0: any number.",
+    )
+    queue_target_ms: float = Field(
+        default=100.0, gt=0, description="How long operations may wait for a busy shard, milliseconds."
+    )
+    searches_per_minute: int = Field(
+        default=10, ge=0, description="Cross-tenant searches a minute with one key; 0: any number."
+    )
+    usage_flush_s: float = Field(
+        default=10.0, ge=0, description="Pause between savings of what tenants used, seconds; 0: not counted."
+    )
     lease_s: float = Field(
         default=5.0, gt=0, description="Length of a process's leases in a fleet over PostgreSQL, seconds."
     )
@@ -248,6 +268,15 @@ class Settings(BaseSettings):
     def thresholds(self) -> Thresholds:
         """The thresholds of warnings among the settings."""
         return Thresholds(**{name: getattr(self, f"health_{name}") for name in Thresholds.__struct_fields__})
+
+    def service(self) -> ServiceOptions:
+        """What holds tenants to their plans and shares."""
+        return ServiceOptions(
+            plans_s=self.plans_s,
+            gate=GateOptions(width=self.shard_concurrency, target_s=self.queue_target_ms / 1_000),
+            usage_s=self.usage_flush_s,
+            searches_per_minute=self.searches_per_minute,
+        )
 
     def moving(self) -> MovingLimits:
         """The bounds of moves among the settings."""

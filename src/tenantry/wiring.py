@@ -25,7 +25,17 @@ from tenantry.control.prices import prices, read_prices
 from tenantry.errors import Corrupt, InvalidArgument, NotFound, Refused, Unsupported
 from tenantry.model.topology import DEFAULT_INDEX, LogicalIndex, Shard
 from tenantry.placement import policy
-from tenantry.ports import Archive, Clock, Embedder, EventFeed, Notifier, SharedRoutes, Telemetry, VectorBackend
+from tenantry.ports import (
+    Archive,
+    Clock,
+    Embedder,
+    EventFeed,
+    Limiter,
+    Notifier,
+    SharedRoutes,
+    Telemetry,
+    VectorBackend,
+)
 from tenantry.settings import CATALOG_FILE, Settings
 from tenantry.telemetry.silent import SilentTelemetry
 
@@ -264,6 +274,15 @@ def notifier_of(settings: Settings, clock: Clock) -> Notifier | None:
     return made
 
 
+def limiter_of(settings: Settings) -> Limiter | None:
+    """What counts for all processes of a fleet; None without Redis."""
+    if settings.redis_url is None:
+        return None
+    module = _with_redis("tenantry.caches.redis_limiter")
+    made: Limiter = module.RedisLimiter(settings.redis_url.get_secret_value(), settings.redis_prefix)
+    return made
+
+
 def _with_redis(module: str) -> ModuleType:
     try:
         return import_module(module)
@@ -339,6 +358,8 @@ async def _open(settings: Settings, telemetry: Telemetry | None, *, restoring: b
             health_every_s=settings.health_check_s,
             top_tenants=settings.metrics_top_tenants,
             notifier=notifier_of(settings, clock),
+            service=settings.service(),
+            limiter=limiter_of(settings),
             catalog=catalog,
             cache=MemoryRouteCache(settings.route_cache_size),
             open_backend=wiring.open_backend,

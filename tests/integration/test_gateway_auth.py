@@ -89,6 +89,7 @@ FOR_TENANTS = {
     "GET /indexes/{index}",
     "GET /v1/indexes/{index}/tenants/{tenant}",
     "GET /v1/indexes/{index}/tenants/{tenant}/ids",
+    "GET /v1/indexes/{index}/tenants/{tenant}/limits",
     *(
         f"POST /v1/indexes/{{index}}/tenants/{{tenant}}/{one}"
         for one in ("upsert", "query", "fetch", "update", "delete", "documents", "documents/delete", "search")

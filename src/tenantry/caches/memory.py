@@ -99,4 +99,4 @@ def _compact(tenant: str, route: Route) -> Route:
     place = route.place
     if place.namespace is tenant or place.namespace != tenant:
         return route
-    return Route(route.epoch, Place(intern(place.shard), tenant), route.mode, route.other, route.state)
+    return Route(route.epoch, Place(intern(place.shard), tenant), route.mode, route.other, route.state, route.plan)

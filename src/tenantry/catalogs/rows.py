@@ -158,8 +158,9 @@ def mutable_shard_values(shard: Shard) -> dict[str, Any]:
 def tenant_of(row: Row) -> Tenant:
     """A row of ``tenantry_tenants``."""
     other = None if row.other_shard is None else Place(row.other_shard, row.other_namespace)
-    route = Route(row.epoch, Place(row.shard, row.namespace), Mode(row.mode), other, TenantState(row.state))
     spec = _PLAIN_SPEC if row.spec == "{}" else _spec.decode(row.spec)
+    place, state = Place(row.shard, row.namespace), TenantState(row.state)
+    route = Route(row.epoch, place, Mode(row.mode), other, state, spec.plan)
     return Tenant(row.index_name, row.name, route, spec, row.generation, row.created_at)
 
 

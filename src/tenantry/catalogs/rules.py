@@ -38,7 +38,18 @@ def rerouted(old: Tenant, route: Route) -> Tenant:
         ways = ", ".join(sorted(NEXT[old.state] - {old.state}))
         raise Refused(f"tenant {old.name!r} is {old.state} and cannot become {route.state}, only {ways}")
     generation = max(old.generation, *(generation_of(old.name, place.namespace) for place in places(route)))
-    return msgspec.structs.replace(old, route=route, generation=generation)
+    return msgspec.structs.replace(old, route=planned(route, old.spec.plan), generation=generation)
+
+
+def planned(route: Route, plan: str | None) -> Route:
+    """The route with the plan of its tenant."""
+    return route if route.plan == plan else msgspec.structs.replace(route, plan=plan)
+
+
+def replanned(old: Tenant, plan: str | None) -> Tenant:
+    """The tenant with another plan, one epoch higher."""
+    route = msgspec.structs.replace(old.route, epoch=old.route.epoch + 1)
+    return rerouted(msgspec.structs.replace(old, spec=msgspec.structs.replace(old.spec, plan=plan)), route)
 
 
 def placed_at(name: str, shard: str, generation: int, state: TenantState) -> Route:
@@ -51,7 +62,8 @@ def placed_at(name: str, shard: str, generation: int, state: TenantState) -> Rou
 
 
 def newly_placed(tombstone: Tenant | None, new: Tenant) -> Tenant:
-    """A new tenant as it follows a deleted one of its name: epoch and generation go on growing."""
+    """A new tenant under its plan, as it follows a deleted one of its name: epoch and generation go on growing."""
+    new = msgspec.structs.replace(new, route=planned(new.route, new.spec.plan))
     if tombstone is None:
         return new
     generation = max(new.generation, tombstone.generation + 1)
@@ -68,7 +80,7 @@ def undeleted(tombstone: Tenant | None, copy: Copy) -> Tenant:
         raise AlreadyExists("tenant", copy.tenant, "a tenant of that name lives: delete it first")
     if tombstone.route.place != copy.place:
         raise NotFound("copy", f"{copy.place.shard}/{copy.place.namespace}", "another tenant of the name came after it")
-    route = Route(tombstone.route.epoch + 1, copy.place, state=TenantState.ACTIVE)
+    route = Route(tombstone.route.epoch + 1, copy.place, state=TenantState.ACTIVE, plan=tombstone.spec.plan)
     return msgspec.structs.replace(tombstone, route=route)
 
 
@@ -264,7 +276,7 @@ def stepped(tenant: Tenant, move: Move) -> Tenant | None:
         return None
     if not at_home:
         raise Conflict(f"tenant {tenant.name!r} has a route that is not of move {move.id}: somebody changed it")
-    route = route_of(move, tenant.route.epoch, tenant.state)
+    route = planned(route_of(move, tenant.route.epoch, tenant.state), tenant.spec.plan)
     if route == tenant.route:
         return tenant
     return rerouted(tenant, msgspec.structs.replace(route, epoch=route.epoch + 1))

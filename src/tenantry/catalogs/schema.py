@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 #: The newest migration. A catalog that says otherwise is upgraded, or refused when it is newer.
-VERSION = "0008"
+VERSION = "0009"
 VERSION_TABLE = "tenantry_version"
 
 #: Text ordered by code point.
@@ -230,4 +230,29 @@ audit_chain = sa.Table(
     sa.Column("base_hash", sa.Text, nullable=False),
     sa.Column("seq", sa.BigInteger, nullable=False),
     sa.Column("hash", sa.Text, nullable=False),
+)
+
+#: One row an hour for each tenant that did something in it. Tenants may be gone: hence no foreign key.
+usage = sa.Table(
+    "tenantry_usage",
+    metadata,
+    sa.Column("start", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("index_name", Name, primary_key=True),
+    sa.Column("tenant", Name, primary_key=True),
+    sa.Column("queries", sa.BigInteger, nullable=False),
+    sa.Column("reads", sa.BigInteger, nullable=False),
+    sa.Column("writes", sa.BigInteger, nullable=False),
+    sa.Column("vectors", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    sa.Column("vectors_stored", sa.BigInteger),
+    sa.Column("bytes_stored", sa.BigInteger),
+)
+
+#: The last part of each process that was added, so that none is added twice.
+usage_sources = sa.Table(
+    "tenantry_usage_sources",
+    metadata,
+    sa.Column("source", Name, primary_key=True),
+    sa.Column("part", sa.BigInteger, nullable=False),
+    sa.Column("added_at", sa.Double, nullable=False),
 )

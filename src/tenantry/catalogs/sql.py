@@ -21,6 +21,7 @@ from tenantry.catalogs.shards import SqlShards
 from tenantry.catalogs.store import LOCK_WAIT_S, Store, open_store
 from tenantry.catalogs.tenants import SqlTenants
 from tenantry.catalogs.upgrade import prepare
+from tenantry.catalogs.usage import SqlUsage
 from tenantry.model.image import CatalogImage
 
 
@@ -51,6 +52,7 @@ class SqlCatalog:
         self.copies = SqlCopies(store)
         self.measures = SqlMeasures(store)
         self.autopilot = SqlAutopilot(store)
+        self.usage = SqlUsage(store)
 
     async def image(self) -> CatalogImage:
         """What exists and where, in one transaction."""

@@ -11,7 +11,7 @@ from tenantry.catalogs import rows, schema
 from tenantry.catalogs.copies import taken
 from tenantry.catalogs.moments import SEES, changes
 from tenantry.catalogs.occupancy import LIVE, Occupancy
-from tenantry.catalogs.rules import end_of_prefix, newly_placed, placed_at, undeleted
+from tenantry.catalogs.rules import end_of_prefix, newly_placed, placed_at, replanned, undeleted
 from tenantry.catalogs.store import Store
 from tenantry.errors import AlreadyExists, InvalidArgument, NotFound
 from tenantry.model.leases import Copy
@@ -131,6 +131,15 @@ class SqlTenants:
             old = await self._rows.expect(connection, index, name, expected_epoch)
             route = msgspec.structs.replace(old.route, epoch=expected_epoch + 1, state=state)
             return await self._rows.reroute(connection, old, route)
+
+    async def set_plan(self, index: str, name: str, plan: str | None, expected_epoch: int) -> Tenant:
+        """Raises NotFound, Conflict, Refused (it is being deleted)."""
+        async with self._store.write() as connection:
+            old = await self._rows.expect(connection, index, name, expected_epoch)
+            new = replanned(old, plan)
+            await self._rows.save(connection, new)
+            await self._rows.follow(connection, old, new)
+        return new
 
     async def set_route(self, index: str, name: str, route: Route, expected_epoch: int) -> Tenant:
         """Compare-and-set of the whole route; its epoch must be ``expected_epoch + 1``.

@@ -27,7 +27,7 @@ Windows = Annotated[
     typer.Option(
         "--window",
         metavar="WHEN",
-        help="When moves may begin, such as 'Sat 02:00-05:00 UTC' or 'always'; repeatable; takes the place of earlier ones.",
+        help="When moves may begin, such as 'Sat 02:00-05:00 UTC' or 'always'; repeatable; replaces earlier ones.",
     ),
 ]
 Moves = Annotated[int | None, typer.Option("--moves-per-hour", metavar="N", help="Most moves within an hour.")]
@@ -226,7 +226,7 @@ def _asked(
         "errors_more": errors_more,
         "p95_times": p95_times,
     }
-    made = {name: value for name, value in asked.items() if value is not None}
+    made: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     if bytes_per_hour is not None:
         made["bytes_per_hour"] = None if given.or_none(bytes_per_hour) is None else _bytes(bytes_per_hour)
     return made

@@ -27,9 +27,11 @@ from tenantry.cli import (
     plans,
     records,
     restores,
+    service_plans,
     setup,
     shards,
     tenants,
+    usage,
 )
 from tenantry.cli.command import PROGRAM, Json, epilog, help_when_alone, local_command
 from tenantry.cli.demo import demo
@@ -49,7 +51,7 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
 #: The order of the help: the order in which one meets them.
 ORDER = (
     *("demo", "init", "serve"),
-    *("index", "shard", "tenant", "keys", "audit"),
+    *("index", "shard", "tenant", "plans", "keys", "audit", "usage"),
     *("docs", "search", "search-all"),
     *("upsert", "query", "fetch", "update", "delete", "ids"),
     *("move", "moves", "plan", "rebalance"),
@@ -82,7 +84,7 @@ def build() -> typer.Typer:
     setup.register(app)
     local_command(app, "demo", examples=["tenantry demo", "tenantry demo --small --data DIR"], panel=setup.GROUP)(demo)
     work = "Clusters, shards and tenants"
-    for group in (indexes.app, shards.app, tenants.app, keys.app, audit.app):
+    for group in (indexes.app, shards.app, tenants.app, service_plans.app, keys.app, audit.app, usage.app):
         app.add_typer(group, rich_help_panel=work)
     app.add_typer(documents.app, rich_help_panel=documents.PANEL)
     documents.register(app)

@@ -29,6 +29,7 @@ TABLE_ROWS = 100
 async def create(
     session: Session,
     name: Name,
+    *,
     shard: Annotated[str | None, typer.Option("--shard", metavar="NAME", help="Pin it to this shard.")] = None,
     dedicated: Annotated[bool, typer.Option("--dedicated", help="A shard of its own, shared with nobody.")] = False,
     region: Annotated[str | None, typer.Option("--region", metavar="NAME", help="Only shards of this region.")] = None,
@@ -39,9 +40,13 @@ async def create(
     embedder: Annotated[
         str | None, typer.Option("--embedder", metavar="NAME", help="Embedder, if not that of the index.")
     ] = None,
+    plan: Annotated[
+        str | None, typer.Option("--plan", metavar="NAME", help="What it may use; default: the cluster's default plan.")
+    ] = None,
 ) -> None:
     """Make a tenant and place it on a shard."""
     wanted: dict[str, Any] = {"name": name, "shard": shard, "region": region, "tier": tier, "embedder": embedder}
+    wanted |= {"plan": plan}
     wanted |= {"expected_vectors": expected_vectors, "dedicated": dedicated or None}
     body = {key: value for key, value in wanted.items() if value is not None}
     made = await session.api.post(*session.path("tenants"), body=body)
@@ -100,13 +105,30 @@ async def list_tenants(
 
 @command(app, "show", examples=["tenantry tenant show acme", "tenantry tenant show acme --json"])
 async def show(session: Session, name: Name) -> None:
-    """Show one tenant: its shard, route, size and state."""
+    """Show one tenant: its shard, route, size and state, and what it uses of what its plan allows."""
     from tenantry.cli.output import fields, size, when
+    from tenantry.cli.service_plans import limits_view
 
     found = await session.api.get(*session.tenant(name))
-    spec = {key: value for key, value in found["spec"].items() if value}
-    view = {**found, "bytes": size(found["bytes"]), "spec": spec, "created_at": when(found["created_at"])}
-    session.out.show(found, fields(view))
+    plan = found.get("plan")
+    spec = {key: value for key, value in found["spec"].items() if value and key != "plan"}
+    view = {**found, "plan": None, "bytes": size(found["bytes"]), "spec": spec, "created_at": when(found["created_at"])}
+    session.out.show(found, fields(view), *(["", limits_view(found)] if plan else []))
+
+
+@command(app, "set-plan", examples=["tenantry tenant set-plan acme pro", "tenantry tenant set-plan acme none"])
+async def set_plan(
+    session: Session,
+    name: Name,
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help="From `tenantry plans list`; none: the default plan.")],
+) -> None:
+    """Give a tenant a plan: what it may use, and its share of a busy shard."""
+    from tenantry.cli.given import or_none
+
+    wanted = or_none(plan)
+    changed = await session.api.post(*session.tenant(name, "plan"), body={"plan": wanted})
+    held = f"plan {wanted}" if wanted else "the cluster's default plan"
+    session.out.show(changed, f"tenant {name} has {held} now")
 
 
 @command(app, "suspend", examples=["tenantry tenant suspend acme"])

@@ -24,8 +24,10 @@ from tenantry.cluster.keys import KeyAdmin
 from tenantry.cluster.moves import MoveAdmin
 from tenantry.cluster.plans import PlanAdmin
 from tenantry.cluster.recording import Deeds, RecordedScatter, recorded, recording
+from tenantry.cluster.service_plans import ServicePlanAdmin
 from tenantry.cluster.shards import ShardAdmin
 from tenantry.cluster.tenants import TenantAdmin
+from tenantry.cluster.usage import UsageAdmin
 from tenantry.control.autopilot.pilot import Crew
 from tenantry.control.checks import RoutingChecks
 from tenantry.control.costs import CostWatch
@@ -36,6 +38,7 @@ from tenantry.control.health_view import HealthViews
 from tenantry.control.measure.readings import Readings
 from tenantry.control.measure.sharing import Sharing
 from tenantry.control.measure.window import Measured
+from tenantry.control.metering import Metering
 from tenantry.control.monitor import Monitor
 from tenantry.control.mover.context import Context, MovingLimits, NoFaults
 from tenantry.control.prices import prices
@@ -54,6 +57,7 @@ from tenantry.ports import (
     Embedder,
     EventFeed,
     Faults,
+    Limiter,
     Notifier,
     PlacementPolicy,
     RouteCache,
@@ -63,6 +67,7 @@ from tenantry.ports import (
 )
 from tenantry.router.bulletin import Bulletin
 from tenantry.router.inflight import Inflight
+from tenantry.router.limiter import LocalLimiter, SteadyLimiter
 from tenantry.router.logged import LoggedWriter
 from tenantry.router.member import Member
 from tenantry.router.news import News
@@ -70,6 +75,7 @@ from tenantry.router.resolve import Resolver
 from tenantry.router.router import Router
 from tenantry.router.scatter import Options, ScatterResult, SearchLimits
 from tenantry.router.secret import ClusterSecret
+from tenantry.router.service import Service, ServiceOptions
 from tenantry.router.shards import ShardPool
 from tenantry.router.shared import Shared
 from tenantry.router.verify import RoutingReport, RoutingVerifier
@@ -114,6 +120,8 @@ class Parts:
         notifier: is told of warnings that come to stand or go.
         prices: tables laid over the price book of the package.
         autopilot_every_s: pause between looks of the auto-pilot while the cluster is served, seconds; 0: none.
+        service: which limits are kept to, how shards are shared, whether usage is counted.
+        limiter: counts for all processes of a fleet; None: each counts for itself.
     """
 
     catalog: Catalog
@@ -151,6 +159,8 @@ class Parts:
     key_pepper: str | None = None
     prices: Mapping[str, Any] | None = None
     autopilot_every_s: float = 0.0
+    service: ServiceOptions = field(default_factory=ServiceOptions)
+    limiter: Limiter | None = None
 
 
 class Cluster:
@@ -166,6 +176,8 @@ class Cluster:
         adoption: existing indexes as shards.
         autopilot: what acts on warnings by itself, when it may.
         advice: what it costs, whose cost it is, and how many shards are needed.
+        service_plans, usage: what tenants may use, and what they used.
+        service: limits as they are kept to.
         router: the data plane, for those who have (index, tenant) pairs in hand, such as the gateway.
         documents: text in and out, likewise.
     """
@@ -205,6 +217,7 @@ class Cluster:
         self.limits = limits
         self.clock = clock
         self.telemetry = parts.telemetry
+        service = self._hold_limits(parts, resolver, measured)
         self.router = Router(
             resolver,
             pool,
@@ -214,6 +227,7 @@ class Cluster:
             member=member,
             inflight=inflight,
             logged=LoggedWriter(catalog, news, clock),
+            service=service,
             request_timeout_s=parts.request_timeout_s,
         )
         secret = ClusterSecret(catalog.settings, parts.token)
@@ -227,7 +241,21 @@ class Cluster:
         self._sharing = Sharing(measured, catalog, member, clock, parts.window_s)
         self._administer(parts, context)
         self._watch(parts, context, shared)
-        steered = (
+        recording(self.deeds, self, self.scatter, *self._steered())
+
+    def _hold_limits(self, parts: Parts, resolver: Resolver, measured: Measured) -> Service:
+        """What holds tenants to their plans and shares, and counts what they use."""
+        clock, catalog, options = parts.clock, parts.catalog, parts.service
+        limiter = SteadyLimiter(parts.limiter, clock) if parts.limiter is not None else LocalLimiter(clock)
+        self.service = service = Service(catalog, resolver, self._pool, clock, limiter, measured, options)
+        self._metering = Metering(
+            service.meter, catalog.usage, clock, self._member.owner, service.stored, options.usage_s
+        )
+        return service
+
+    def _steered(self) -> tuple[object, ...]:
+        """Whatever has operations that change the cluster: all of them are recorded."""
+        return (
             self.indexes,
             self.shards,
             self.tenants,
@@ -237,8 +265,9 @@ class Cluster:
             self.backups,
             self.adoption,
             self.autopilot,
+            self.service_plans,
+            self.usage,
         )
-        recording(self.deeds, self, self.scatter, *steered)
 
     def _administer(self, parts: Parts, context: Context) -> None:
         """What changes the cluster."""
@@ -249,8 +278,17 @@ class Cluster:
         self.indexes = IndexAdmin(
             catalog, pool, context.resolver, self.shards, parts.policy, parts.embedder, clock, self.keys
         )
+        self.service_plans = ServicePlanAdmin(catalog, context.resolver, self.service)
+        self.usage = UsageAdmin(catalog, self._metering, clock)
         self.tenants = TenantAdmin(
-            catalog, pool, context.resolver, self.keys, parts.embedder, clock, parts.deleted_retention_s
+            catalog,
+            pool,
+            context.resolver,
+            self.keys,
+            parts.embedder,
+            clock,
+            parts.deleted_retention_s,
+            self.service.plans,
         )
         self.moves = MoveAdmin(catalog, self._moving)
         self._moving.on_ended.append(lambda move: tell_of_move(parts.telemetry, move))
@@ -359,6 +397,8 @@ class Cluster:
         await self._runs.aclose()
         await self._moving.aclose()
         await self.scatter.aclose()
+        await self._metering.aclose()
+        await self.service.aclose()
         await self._member.aclose()
         await self._bulletin.aclose()
         await self._shared.aclose()

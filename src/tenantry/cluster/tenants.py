@@ -12,8 +12,10 @@ from tenantry.cluster.recording import recorded
 from tenantry.errors import InvalidArgument, NotFound, Refused, TenantryError
 from tenantry.model.leases import Copy
 from tenantry.model.limits import check_count
+from tenantry.model.service import UNLIMITED, ServicePlan
 from tenantry.model.topology import DEFAULT_INDEX, Tenant, TenantSpec, TenantState
 from tenantry.ports import Catalog, Clock, Embedder
+from tenantry.router.planbook import PlanBook
 from tenantry.router.resolve import DELETED, Resolver
 from tenantry.router.shards import ShardPool
 
@@ -23,12 +25,14 @@ PURGE_MARGIN_S = 60.0
 
 
 class TenantStatus(msgspec.Struct, frozen=True):
-    """A tenant with what its shard measures now; ``error`` says why when it could not be asked."""
+    """A tenant with what its shard measures now, and the plan that holds for it; ``error`` says why when the shard
+    could not be asked."""
 
     tenant: Tenant
     vectors: int
     bytes: int
     error: str | None = None
+    plan: ServicePlan = UNLIMITED
 
 
 class TenantAdmin:
@@ -47,7 +51,9 @@ class TenantAdmin:
         embedder: Callable[[str], Embedder],
         clock: Clock,
         deleted_retention_s: float,
+        plans: PlanBook,
     ) -> None:
+        self._plans = plans
         self._catalog = catalog
         self._pool = pool
         self._resolver = resolver
@@ -62,6 +68,8 @@ class TenantAdmin:
         wanted = spec or TenantSpec()
         if wanted.expected_vectors < 0:
             raise InvalidArgument("expected_vectors", wanted.expected_vectors, "0 or more")
+        if wanted.plan is not None:
+            (await self._plans.all()).get(wanted.plan)
         if wanted.embedder is not None:
             check_embedder(self._embedder, wanted.embedder, (await self._pool.index(index)).dimension)
         return await self._resolver.create(index, name, wanted)
@@ -151,8 +159,10 @@ class TenantAdmin:
 
     async def _status(self, tenant: Tenant) -> TenantStatus:
         place = tenant.route.place
+        await self._plans.ready()
+        plan = self._plans.of(tenant.spec.plan)
         try:
             stats = await (await self._pool.backend(tenant.index, place.shard)).stats(place.namespace)
         except TenantryError as error:
-            return TenantStatus(tenant, 0, 0, str(error))
-        return TenantStatus(tenant, stats.vectors, stats.bytes)
+            return TenantStatus(tenant, 0, 0, str(error), plan)
+        return TenantStatus(tenant, stats.vectors, stats.bytes, None, plan)

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
 
 from tenantry.control.health.values import HealthView, RoutingProblem, ShardHealth, TenantHealth, Thresholds
 from tenantry.control.measure.readings import Reading, Readings
 from tenantry.control.measure.sharing import Sharing
+from tenantry.control.sizes import ShardSize, sizes_of
 from tenantry.errors import TenantryError
 from tenantry.model.records import NamespaceStats
-from tenantry.model.topology import Claim, Shard, Tenant, TenantState
+from tenantry.model.topology import Claim, Shard, Tenant
 from tenantry.ports import Catalog, Clock
 from tenantry.router.listing import every_tenant
 from tenantry.router.problems import HARMLESS, Problem
 from tenantry.router.shards import ShardPool
 from tenantry.router.verify import RoutingVerifier
 
-#: Namespaces that are measured at once, on each shard.
-AT_ONCE = 8
 #: A shard that does not answer for that long is not reachable, seconds.
 ANSWER_S = 5.0
 #: Longest time for a comparison of the routing, seconds; after it the rest is told without.
@@ -55,9 +53,21 @@ class HealthViews:
         tenants = [tenant async for tenant in every_tenant(self._catalog.tenants, index)]
         routing = asyncio.create_task(self._routing(index))
         try:
-            shards = await self._shards(index, readings, Counter(one.route.place.shard for one in tenants))
-            lost = {shard.name for shard in shards if shard.error is not None}
-            sizes = await self._sizes(index, tenants, lost)
+            registered = await self._catalog.shards.list(index)
+            sizes = await sizes_of(self._pool, registered, ANSWER_S)
+            held = Counter(one.route.place.shard for one in tenants)
+            claims = await self._catalog.tenants.claims(index)
+            shards = [
+                _shard(
+                    shard,
+                    sizes.shards[shard.name],
+                    readings.shards.get(shard.name) or Reading(readings.seconds),
+                    claims.get(shard.name, Claim()),
+                    self._limits,
+                    held[shard.name],
+                )
+                for shard in registered
+            ]
             found = await routing
         finally:
             routing.cancel()
@@ -68,8 +78,7 @@ class HealthViews:
             gateways=readings.gateways,
             shards=tuple(shards),
             tenants=tuple(
-                _tenant(tenant, size, readings.tenants.get(tenant.name))
-                for tenant, size in zip(tenants, sizes, strict=True)
+                _tenant(tenant, sizes.of(tenant)[0], readings.tenants.get(tenant.name)) for tenant in tenants
             ),
             searches=readings.searches,
             partial_searches=readings.partial_searches,
@@ -83,50 +92,6 @@ class HealthViews:
     async def moves(self, index: str) -> dict[str, int]:
         """Phase to how many of the last moves are in it."""
         return dict(Counter(move.phase.value for move in await self._catalog.moves.list(index, limit=MOST_MOVES)))
-
-    async def _shards(self, index: str, readings: Readings, held: Counter[str]) -> list[ShardHealth]:
-        claims = await self._catalog.tenants.claims(index)
-        registered = await self._catalog.shards.list(index)
-        measured = await asyncio.gather(*(self._measure(shard) for shard in registered))
-        return [
-            _shard(
-                shard,
-                stats,
-                error,
-                readings.shards.get(shard.name) or Reading(readings.seconds),
-                claims.get(shard.name, Claim()),
-                self._limits,
-                held[shard.name],
-            )
-            for shard, (stats, error) in zip(registered, measured, strict=True)
-        ]
-
-    async def _measure(self, shard: Shard) -> tuple[NamespaceStats, str | None]:
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                return await (await self._pool.backend(shard.index, shard.name)).stats(), None
-        except TimeoutError:
-            return NamespaceStats(0), f"no answer within {ANSWER_S:g} s"
-        except TenantryError as error:
-            return NamespaceStats(0), str(error)
-
-    async def _sizes(self, index: str, tenants: Sequence[Tenant], lost: set[str]) -> list[NamespaceStats]:
-        """What each tenant holds; nothing where its shard or namespace cannot be asked."""
-        turns: dict[str, asyncio.Semaphore] = {}
-
-        async def size(tenant: Tenant) -> NamespaceStats:
-            place = tenant.route.place
-            if place.shard in lost or tenant.state in (TenantState.CREATING, TenantState.DELETING):
-                return NamespaceStats(0)
-            async with turns.setdefault(place.shard, asyncio.Semaphore(AT_ONCE)):
-                try:
-                    async with asyncio.timeout(ANSWER_S):
-                        backend = await self._pool.backend(index, place.shard)
-                        return await backend.stats(place.namespace)
-                except (TenantryError, TimeoutError):
-                    return NamespaceStats(0)
-
-        return await asyncio.gather(*(size(tenant) for tenant in tenants))
 
     async def _routing(self, index: str) -> tuple[RoutingProblem, ...] | None:
         """What is wrong with the routing; what is not there at a second look was on its way. None: it took too long."""
@@ -151,13 +116,13 @@ class HealthViews:
 
 def _shard(
     shard: Shard,
-    stats: NamespaceStats,
-    error: str | None,
+    size: ShardSize,
     reading: Reading,
     claim: Claim,
     limits: Thresholds,
     tenants: int,
 ) -> ShardHealth:
+    stats = size.whole
     p50, p95, p99 = reading.latencies_ms() if reading.bins else (0.0, 0.0, 0.0)
     return ShardHealth(
         name=shard.name,
@@ -181,7 +146,7 @@ def _shard(
         p50_ms=p50,
         p95_ms=p95,
         p99_ms=p99,
-        error=error,
+        error=size.error,
         backend=shard.backend,
         created_at=shard.created_at,
     )

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from statistics import median
 
 from tenantry.control.measure.readings import Reading, Readings
-from tenantry.errors import TenantryError
+from tenantry.control.sizes import UNFINISHED, sizes_of
 from tenantry.model.moves import Move, Phase
 from tenantry.model.plan import PlanView, TenantLoad
-from tenantry.model.records import NamespaceStats
-from tenantry.model.topology import Claim, ClusterView, Shard, ShardView, Tenant, TenantState
+from tenantry.model.topology import Claim, ClusterView, ShardView, Tenant
 from tenantry.ports import Catalog, Clock
 from tenantry.router.listing import every_tenant
 from tenantry.router.shards import ShardPool
 
-#: Namespaces that are measured at once.
-AT_ONCE = 16
+#: A shard that does not answer for that long is not measured, seconds.
+ANSWER_S = 30.0
 #: Moves that are looked at for the speed of copying and the cool-down.
 MOST_MOVES = 1_000
 #: A shorter copy says little about speed.
 LEAST_COPIED = 100
-UNFINISHED = (TenantState.CREATING, TenantState.RESTORING, TenantState.DELETING)
 
 
 class Monitor:
@@ -45,11 +42,12 @@ class Monitor:
         moving = {move.tenant: move for move in moves if not move.ended}
         moved_at = _moved_at(moves)
         tenants_read = (await self._readings(index)).tenants
-        turn = asyncio.Semaphore(AT_ONCE)
+        shards = await self._catalog.shards.list(index)
+        sizes = await sizes_of(self._pool, shards, ANSWER_S)
 
-        async def measured(tenant: Tenant) -> TenantLoad:
-            async with turn:
-                stats, trouble = await self._measure(tenant)
+        def measured(tenant: Tenant) -> TenantLoad:
+            stats, unknown = sizes.of(tenant)
+            trouble = f"it cannot be measured ({unknown})" if unknown is not None else None
             return TenantLoad(
                 name=tenant.name,
                 shard=tenant.route.place.shard,
@@ -61,37 +59,19 @@ class Monitor:
                 fixed=trouble or _fixed(tenant, moving.get(tenant.name)),
             )
 
-        seen = await asyncio.gather(*(measured(tenant) for tenant in tenants))
-        shards = await self._shards(index)
+        claims = await self._catalog.tenants.claims(index)
         return PlanView(
-            cluster=ClusterView(index, tuple(shards)),
-            tenants=tuple(seen),
+            cluster=ClusterView(
+                index,
+                tuple(
+                    ShardView(shard, sizes.shards[shard.name].whole.vectors, claims.get(shard.name, Claim()))
+                    for shard in shards
+                ),
+            ),
+            tenants=tuple(map(measured, tenants)),
             at=self._clock.now(),
             copy_vectors_per_s=_copy_speed(moves),
         )
-
-    async def _shards(self, index: str) -> list[ShardView]:
-        claims = await self._catalog.tenants.claims(index)
-        return [
-            ShardView(shard, await self._held(shard), claims.get(shard.name, Claim()))
-            for shard in await self._catalog.shards.list(index)
-        ]
-
-    async def _held(self, shard: Shard) -> int:
-        try:
-            return (await (await self._pool.backend(shard.index, shard.name)).stats()).vectors
-        except TenantryError:
-            return 0
-
-    async def _measure(self, tenant: Tenant) -> tuple[NamespaceStats, str | None]:
-        if tenant.state in UNFINISHED:
-            return NamespaceStats(0), None
-        place = tenant.route.place
-        try:
-            backend = await self._pool.backend(tenant.index, place.shard)
-            return await backend.stats(place.namespace), None
-        except TenantryError as error:
-            return NamespaceStats(0), f"it cannot be measured ({error})"
 
 
 def load_of(reading: Reading | None) -> float:

@@ -26,6 +26,7 @@ from tenantry.model.filters import And, Compare, Filter, Op
 from tenantry.model.limits import check_count, check_ids, check_tenant_name
 from tenantry.model.records import Hit, Query, Vector
 from tenantry.ports import Catalog, Embedder
+from tenantry.router.admission import patient
 from tenantry.router.router import Router
 from tenantry.router.scatter import Options, Scatter, ScatterResult
 
@@ -67,15 +68,23 @@ class DocumentStore:
         Args:
             progress: called with the number of documents that were finished since the last call.
 
+        The tenant's requests per second slow it down, and do not refuse it.
+
         Raises:
             InvalidArgument, TooLarge: a document is wrong; the message names its place and field.
+            QuotaExceeded: the tenant's plan has no room for the next batch; what was written before stays.
             Conflict: others changed the document over and over meanwhile.
         """
         check_tenant_name(tenant, self._router.limits)
         binding = await self._models.of(index, tenant)
         checked = await check_all(documents, self._router)
         await self._check_writable(index, tenant)
-        return await Adding(self._router, self._models, self._turns, (index, tenant), binding, progress).run(checked)
+        adding = Adding(self._router, self._models, self._turns, (index, tenant), binding, progress)
+        slowed = patient.set(True)
+        try:
+            return await adding.run(checked)
+        finally:
+            patient.reset(slowed)
 
     async def search(
         self, index: str, tenant: str, text: str, top_k: int = 10, filter: Filter | None = None

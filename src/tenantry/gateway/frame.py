@@ -15,7 +15,7 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from tenantry.cluster import Cluster
-from tenantry.errors import Bug, DeadlineExceeded, PermissionDenied, TenantryError, Unavailable
+from tenantry.errors import Bug, DeadlineExceeded, PermissionDenied, RateLimited, TenantryError, Unavailable
 from tenantry.gateway.auth import NOBODY, Authenticator, Principal
 from tenantry.gateway.body import (
     JSON,
@@ -158,9 +158,11 @@ class Runner:
             who = await frame.authenticator.principal(headers)
             try:
                 check_access(endpoint.access, who, path)
-            except PermissionDenied:
+                if endpoint.admit is not None:
+                    await endpoint.admit(frame.cluster, who)
+            except (PermissionDenied, RateLimited) as refusal:
                 if self._recorder is not None:
-                    await self._recorder.refused(who, path, request_id)
+                    await self._recorder.refused(who, path, request_id, refusal)
                 raise
         given: Any = None
         if self._decoder is not None:

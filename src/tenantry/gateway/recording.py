@@ -8,7 +8,7 @@ import msgspec
 
 from tenantry.cluster import Cluster
 from tenantry.cluster.recording import detail_of
-from tenantry.errors import PermissionDenied
+from tenantry.errors import TenantryError
 from tenantry.gateway.auth import Principal
 from tenantry.gateway.table import Access, Call, Endpoint
 from tenantry.model.audit import BEGUN, Deed
@@ -50,8 +50,8 @@ class Recorder:
             return await deeds.disclose(deed, work)
         return await deeds.change(deed, work)
 
-    async def refused(self, who: Principal, path: dict[str, str], request_id: str) -> None:
-        """Note that somebody with a good key was not allowed to; once a minute for each caller."""
+    async def refused(self, who: Principal, path: dict[str, str], request_id: str, refusal: TenantryError) -> None:
+        """Note that somebody with a good key was not allowed to, or not so often; once a minute for each caller."""
         now = self._cluster.clock.monotonic()
         last = self._refused.get(who.actor)
         if last is not None and now - last < REFUSED_AGAIN_S:
@@ -60,7 +60,7 @@ class Recorder:
             self._refused.clear()
         self._refused[who.actor] = now
         deed = self._deed(who, path, request_id, None)
-        await self._cluster.deeds.refusal(msgspec.structs.replace(deed, result=PermissionDenied.code))
+        await self._cluster.deeds.refusal(msgspec.structs.replace(deed, result=refusal.code))
 
     def _deed(self, who: Principal, path: dict[str, str], request_id: str, given: Any) -> Deed:
         values = msgspec.structs.asdict(given) if isinstance(given, msgspec.Struct) else {}
@@ -68,7 +68,7 @@ class Recorder:
             "index": path.get("index", DEFAULT_INDEX if self._endpoint.face.name == "pinecone-data" else None),
             "tenant": path.get("tenant", path.get("namespace")),
             "shard": path.get("shard"),
-            "subject": path.get("id"),
+            "subject": path.get("id", path.get("plan")),
         }
         for column, field in self._endpoint.about.items():
             found = values.pop(field, None)

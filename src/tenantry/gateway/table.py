@@ -164,6 +164,7 @@ class Endpoint:
         unlimited: answered even when the gateway is at its concurrency limit.
         abandonable: when the client goes away, so does the work: the handler is cancelled.
         streams: the answer is a `Stream`; ``response`` is what each event holds.
+        admit: asked before the body is read and anything recorded: raises RateLimited when the caller has had enough.
         action: its name in the audit log, where what changes the cluster or searches across tenants is recorded.
         about: columns of the record to the fields of the request that they come from, beside those of the path.
     """
@@ -183,6 +184,7 @@ class Endpoint:
     unlimited: bool = False
     streams: bool = False
     abandonable: bool = False
+    admit: Callable[[Cluster, Principal], Awaitable[None]] | None = None
     documented: bool = True
     action: str = ""
     about: Mapping[str, str] = field(default_factory=dict)

@@ -123,6 +123,11 @@ def _sized_metadata(given: Any, field: str, limits: Limits) -> tuple[dict[str, A
 
 def check_records(records: Iterable[Record], dimension: int, metric: Metric, limits: Limits) -> list[Record]:
     """A whole upsert batch, checked before any of it is written: ids, duplicates, vectors, metadata, size."""
+    return check_batch(records, dimension, metric, limits)[0]
+
+
+def check_batch(records: Iterable[Record], dimension: int, metric: Metric, limits: Limits) -> tuple[list[Record], int]:
+    """As `check_records`, with the batch's bytes (`record_bytes`)."""
     batch = list(records)
     if not batch:
         raise InvalidArgument("vectors", "an empty batch", f"1 to {limits.batch_records} records")
@@ -145,7 +150,7 @@ def check_records(records: Iterable[Record], dimension: int, metric: Metric, lim
         checked.append(Record(key, values, metadata))
     if size > limits.batch_bytes:
         raise TooLarge("vectors", f"{size} bytes", f"at most {limits.batch_bytes} in one batch; write it in parts")
-    return checked
+    return checked, size
 
 
 def _all_sound(vectors: Sequence[Any], dimension: int, metric: Metric) -> bool:

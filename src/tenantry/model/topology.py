@@ -52,13 +52,15 @@ class TenantState(StrEnum):
 
 
 class Route(msgspec.Struct, frozen=True, gc=False):
-    """Where a tenant's requests go. Of two routes of a tenant, the higher epoch is the newer."""
+    """Where a tenant's requests go, and under which plan. Of two routes of a tenant, the higher epoch is the newer."""
 
     epoch: int
     place: Place
     mode: Mode = Mode.DIRECT
     other: Place | None = None
     state: TenantState = TenantState.ACTIVE
+    plan: str | None = None
+    """That of the tenant's spec, so that a gateway hears of a new one as it hears of a new place."""
 
 
 class TenantSpec(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -70,6 +72,7 @@ class TenantSpec(msgspec.Struct, frozen=True, omit_defaults=True):
         region, tier: only shards that say the same.
         expected_vectors: planned size, counted by the least-loaded policy and the capacity check.
         embedder: embedder of this tenant, if it is not that of the index (same dimension).
+        plan: what it may use (`tenantry.model.service.Plans`); None: the cluster's default.
     """
 
     shard: str | None = None
@@ -78,6 +81,7 @@ class TenantSpec(msgspec.Struct, frozen=True, omit_defaults=True):
     tier: str | None = None
     expected_vectors: int = 0
     embedder: str | None = None
+    plan: str | None = None
 
 
 class Tenant(msgspec.Struct, frozen=True):

@@ -29,6 +29,7 @@ from tenantry.ports.catalog import (
     SettingCatalog,
     ShardCatalog,
     TenantCatalog,
+    UsageCatalog,
     WriteLog,
 )
 from tenantry.ports.others import (
@@ -37,6 +38,7 @@ from tenantry.ports.others import (
     Embedder,
     EventFeed,
     Faults,
+    Limiter,
     Notifier,
     PlacementPolicy,
     RouteCache,
@@ -61,6 +63,7 @@ __all__ = [
     "IndexCatalog",
     "KeyCatalog",
     "LeaseCatalog",
+    "Limiter",
     "ManyNamespaces",
     "MeasureCatalog",
     "MoveCatalog",
@@ -76,6 +79,7 @@ __all__ = [
     "Stored",
     "Telemetry",
     "TenantCatalog",
+    "UsageCatalog",
     "VectorBackend",
     "Warming",
     "WriteLog",

@@ -41,6 +41,7 @@ class Features(msgspec.Struct, frozen=True):
         exact_values: vectors come back bit for bit; else within `tenantry.model.records.CLOSE` of their length, as
             engines give them back that keep vectors at length 1.
         in_process: the engine computes in this process, so asking it a second time while it is busy helps nobody.
+        reads_at_once: reads that are worth having in hand at once in one process; more only wait for each other.
         warms: queries are slower until the engine has loaded and indexed what was written: its handles are `Warming`.
         snapshots: a namespace can be read as it is at one moment: its handles are `Snapshotting`.
     """
@@ -57,6 +58,7 @@ class Features(msgspec.Struct, frozen=True):
     exact_values: bool = True
     snapshots: bool = False
     in_process: bool = False
+    reads_at_once: int = 1_024
 
 
 class Index(Protocol):
@@ -172,7 +174,11 @@ class VectorBackend(Protocol):
         """Names in ascending order, after ``after``."""
 
     async def stats(self, namespace: str | None = None) -> NamespaceStats:
-        """Vectors and bytes of one namespace, or of the whole shard."""
+        """Vectors and bytes of one namespace, or of the whole shard. Raises NotFound (namespace)."""
+
+    async def sizes(self) -> dict[str, NamespaceStats]:
+        """Every namespace's own `stats`, by name, in as few requests as the engine can; a namespace that comes or goes
+        meanwhile is there or not."""
 
     async def aclose(self) -> None:
         """Finish what runs, close files and connections; safe to call twice."""

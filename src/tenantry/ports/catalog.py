@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from tenantry.model.audit import Chain, Deed, Entry, Wanted
@@ -23,6 +23,7 @@ from tenantry.model.topology import (
     TenantSpec,
     TenantState,
 )
+from tenantry.model.usage import Usage
 
 
 class IndexCatalog(Protocol):
@@ -113,6 +114,10 @@ class TenantCatalog(Protocol):
     async def set_state(self, index: str, name: str, state: TenantState, expected_epoch: int) -> Tenant:
         """Compare-and-set on the epoch; DELETED also frees the tenant's room on its shard.
         Raises NotFound; Conflict; Refused when a tenant's life does not go that way."""
+
+    async def set_plan(self, index: str, name: str, plan: str | None, expected_epoch: int) -> Tenant:
+        """Compare-and-set on the epoch: the plan of the tenant's spec, and of its route, one epoch higher.
+        Raises NotFound, Conflict; Refused while the tenant is being deleted."""
 
     async def set_route(self, index: str, name: str, route: Route, expected_epoch: int) -> Tenant:
         """Compare-and-set of the whole route; its epoch must be ``expected_epoch + 1``.
@@ -365,6 +370,32 @@ class AutopilotCatalog(Protocol):
         Returns how many went."""
 
 
+class UsageCatalog(Protocol):
+    """What tenants used, by the hour."""
+
+    async def add(self, source: str, part: int, rows: Sequence[Usage], at: float) -> bool:
+        """Add what a process has counted, all or nothing, and at most once: a part whose number is not higher than the
+        last one that was added of this source changes nothing, and the answer is False. So a call whose outcome is
+        not known may be repeated. Raises InvalidArgument (part under 1)."""
+
+    async def list(
+        self,
+        since: int,
+        until: int,
+        *,
+        index: str | None = None,
+        tenant: str | None = None,
+        by_day: bool = False,
+        after: tuple[int, str, str] | None = None,
+        limit: int = 1_000,
+    ) -> list[Usage]:
+        """Hours that start in ``[since, until)``, or their sums by day, ordered by start, index and tenant; after the
+        row of that start, index and tenant."""
+
+    async def forget(self, before: int) -> int:
+        """Drop the hours that ended before that time; how many rows those were."""
+
+
 class Catalog(Protocol):
     """The truth: what exists and where. Not on the hot path."""
 
@@ -422,6 +453,10 @@ class Catalog(Protocol):
 
     async def image(self) -> CatalogImage:
         """Indexes, shards, live tenants, keys and settings, all as of one moment."""
+
+    @property
+    def usage(self) -> UsageCatalog:
+        """What tenants used."""
 
     async def aclose(self) -> None:
         """Close connections; safe to call twice."""

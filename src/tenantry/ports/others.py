@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Protocol
 
 from tenantry.model.events import Event
+from tenantry.model.rates import Rate
 from tenantry.model.records import Vector
 from tenantry.model.topology import ClusterView, DatedRoute, Route, TenantSpec
 
@@ -74,6 +75,27 @@ class EventFeed(Protocol):
         """Close connections; safe to call twice."""
 
 
+class Limiter(Protocol):
+    """Counts what is let through, by key.
+
+    At most ``rate.most`` units of a key are let through within any ``rate.window_s`` seconds, whoever asks at the same
+    time. A unit is free again after the window, or at most a hundredth of it later.
+    """
+
+    @property
+    def remote(self) -> bool:
+        """Whether asking takes a round trip, so that those who need many units ask for several at once."""
+
+    async def take(self, key: str, rate: Rate, cost: int = 1) -> float:
+        """0.0: let through, and counted. Else nothing was counted, and so many seconds later it may be let through.
+
+        Raises InvalidArgument when ``cost`` is not from 1 to ``rate.most``; Unavailable.
+        """
+
+    async def aclose(self) -> None:
+        """Close connections; safe to call twice."""
+
+
 class PlacementPolicy(Protocol):
     """Chooses a shard for a new tenant. Pure: the same view gives the same answer in any process."""
 
@@ -117,6 +139,10 @@ class Telemetry(Protocol):
 
     def operation(self, kind: str, index: str, shard: str, seconds: float, ok: bool, tenant: str | None = None) -> None:
         """One finished data-plane operation on a shard, of a tenant or of several (None)."""
+
+    def turned_away(self, index: str, shard: str, why: str) -> None:
+        """One operation that was not begun: over its plan's ``rate``, too many ``at-once``, over its ``share`` of a
+        busy shard, or the shard is too ``busy``."""
 
     def lookup(self, source: str) -> None:
         """One route look-up; found in the ``cache``, among the ``shared`` routes or in the ``catalog``."""

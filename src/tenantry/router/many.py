@@ -11,6 +11,7 @@ from tenantry.errors import RequestError, TenantryError
 from tenantry.model.records import Found, FoundIn, Query
 from tenantry.model.topology import Route
 from tenantry.ports import ManyNamespaces
+from tenantry.router import loads
 from tenantry.router.router import Router
 
 #: A tenant and the route under which it is asked.
@@ -31,9 +32,19 @@ async def query_together(
     """The nearest records of these tenants, whose routes were read in this `term` of the member and lead to ``shard``;
     its backend has ``Features.many_namespace_query``. The query is a checked one. Ties by place in the list, then id.
 
-    Each tenant counts as in hand meanwhile, so a barrier waits; and what was read under a lease that was lost is not
-    used (rule R1). Raises what the backend raises.
+    Its turn on the shard comes first (`tenantry.router.admission`). Each tenant counts as in hand from then on, so a
+    barrier waits; and what was read under a lease that was lost is not used (rule R1). Raises what the backend raises.
     """
+    ticket = await router.service.admit_across(index, shard, loads.part(query, len(listed)))
+    try:
+        return await _query(router, index, shard, listed, query, per_tenant, term)
+    finally:
+        ticket.leave()
+
+
+async def _query(
+    router: Router, index: str, shard: str, listed: Sequence[Listed], query: Query, per_tenant: int | None, term: int
+) -> Together:
     held: list[Listed] = []
     left: list[Listed] = []
     resolver, inflight, still = router.resolver, router.inflight, router.member.still(term)

@@ -289,6 +289,13 @@ class Resolver:
             return changed
         raise Conflict(f"tenant {tenant.name!r} kept changing; repeat the command")
 
+    async def set_plan(self, tenant: Tenant, plan: str | None) -> Tenant:
+        """Change a tenant's plan in the catalog, then in the cache. Raises NotFound, Refused, Conflict."""
+        term = await self._member.join()
+        changed = await self._catalog.tenants.set_plan(tenant.index, tenant.name, plan, tenant.route.epoch)
+        self.changed(changed, term)
+        return changed
+
     async def _create_once(self, index: str, tenant: str) -> Route:
         """Many first writes at once make the tenant once; a cancelled writer does not cancel the others."""
         key = (index, tenant)

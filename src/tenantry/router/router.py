@@ -12,9 +12,9 @@ from tenantry.model.changes import Change, Clear, Patch, Put, Remove, RemoveWher
 from tenantry.model.filters import Filter
 from tenantry.model.limits import (
     Limits,
+    check_batch,
     check_count,
     check_ids,
-    check_records,
     check_update,
     check_vector,
 )
@@ -31,11 +31,15 @@ from tenantry.model.records import (
     Update,
 )
 from tenantry.model.topology import LogicalIndex, Mode, Route
+from tenantry.model.usage import Load
 from tenantry.ports import Clock, Index, Telemetry
+from tenantry.router import loads
+from tenantry.router.admission import Ticket, leave
 from tenantry.router.inflight import Inflight
 from tenantry.router.logged import LoggedWriter
 from tenantry.router.member import Member
 from tenantry.router.resolve import Resolver
+from tenantry.router.service import Service
 from tenantry.router.shards import ShardPool
 
 T = TypeVar("T")
@@ -61,12 +65,14 @@ class Router:
         member: Member,
         inflight: Inflight,
         logged: LoggedWriter,
+        service: Service,
         request_timeout_s: float = 30.0,
     ) -> None:
         self.resolver = resolver
         self.member = member
         self.inflight = inflight
         self._logged = logged
+        self.service = service
         self.pool = pool
         self.limits = limits
         self.request_timeout_s = request_timeout_s
@@ -79,24 +85,29 @@ class Router:
     async def upsert(self, index: str, tenant: str, records: Iterable[Record]) -> int:
         """Write a batch; durable when it returns. Returns the number of records. Makes the tenant if allowed."""
         logical = await self.pool.index(index)
-        batch = check_records(records, logical.dimension, logical.metric, self.limits)
-        await self._write(
-            "upsert",
-            logical.name,
-            tenant,
-            Put(tuple(batch)),
-            lambda namespace: namespace.upsert(batch),
-            self.resolver.route_for_write,
-        )
+        batch, size = check_batch(records, logical.dimension, logical.metric, self.limits)
+        load, resolve = loads.upsert(len(batch), size), self.resolver.route_for_write
+        async with self.service.room(index, tenant, load, [record.id for record in batch], resolve):
+            await self._write(
+                "upsert",
+                logical.name,
+                tenant,
+                Put(tuple(batch)),
+                lambda namespace: namespace.upsert(batch),
+                resolve,
+                load,
+            )
         return len(batch)
 
     async def update(self, index: str, tenant: str, update: Update) -> bool:
         """Change parts of one record; False when there is none of that id."""
         logical = await self.pool.index(index)
         checked = check_update(update, logical.dimension, logical.metric, self.limits)
-        outcome = await self._write(
-            "update", index, tenant, Patch(checked), lambda namespace: namespace.update(checked), self.resolver.route
-        )
+        load, resolve = loads.update(checked), self.resolver.route
+        async with self.service.room(index, tenant, load, (), resolve):
+            outcome = await self._write(
+                "update", index, tenant, Patch(checked), lambda namespace: namespace.update(checked), resolve, load
+            )
         return outcome if isinstance(outcome, bool) else isinstance(outcome, Put)
 
     async def delete(self, index: str, tenant: str, selector: Selector) -> None:
@@ -106,21 +117,31 @@ class Router:
             selector = ByIds(check_ids(selector.ids, "ids", self.limits.batch_records, self.limits))
         chosen = selector
         await self._write(
-            "delete", index, tenant, _removal(chosen), lambda namespace: namespace.delete(chosen), self.resolver.route
+            "delete",
+            index,
+            tenant,
+            _removal(chosen),
+            lambda namespace: namespace.delete(chosen),
+            self.resolver.route,
+            loads.delete(chosen),
         )
 
     async def fetch(self, index: str, tenant: str, ids: Sequence[str]) -> dict[str, Record]:
         """The records of these ids that exist, in the order asked."""
         await self.pool.index(index)
         wanted = check_ids(ids, "ids", self.limits.fetch_ids, self.limits)
-        found = await self._read("fetch", index, tenant, lambda namespace: namespace.fetch(wanted))
+        found = await self._read(
+            "fetch", index, tenant, lambda namespace: namespace.fetch(wanted), loads.read(len(wanted))
+        )
         return {key: found[key] for key in wanted if key in found}
 
     async def query(self, index: str, tenant: str, query: Query) -> list[Hit]:
         """The nearest records, best first."""
         logical = await self.pool.index(index)
         checked = self.check_query(logical, query)
-        return await self._read("query", index, tenant, lambda namespace: namespace.query(checked))
+        return await self._read(
+            "query", index, tenant, lambda namespace: namespace.query(checked), loads.query(checked)
+        )
 
     async def query_like(
         self,
@@ -153,19 +174,23 @@ class Router:
         async def read(route: Route) -> list[Hit]:
             return await (await self.pool.namespace(index, route.place)).query(query)
 
-        return await self._serve("search-part", index, tenant, resolve, read)
+        return await self._serve("search-part", index, tenant, resolve, read, loads.part(query, 1))
 
     async def list_ids(self, index: str, tenant: str, cursor: str | None, limit: int, prefix: str = "") -> IdPage:
         """One page of ids in ascending order."""
         await self.pool.index(index)
         check_count(limit, "limit", 1, self.limits.scan_page)
-        return await self._read("list", index, tenant, lambda namespace: namespace.list_ids(cursor, limit, prefix))
+        return await self._read(
+            "list", index, tenant, lambda namespace: namespace.list_ids(cursor, limit, prefix), loads.read(limit)
+        )
 
     async def scan(self, index: str, tenant: str, cursor: str | None, limit: int, prefix: str = "") -> Page:
         """One page of whole records in ascending order of id."""
         await self.pool.index(index)
         check_count(limit, "limit", 1, self.limits.scan_page)
-        return await self._read("scan", index, tenant, lambda namespace: namespace.scan(cursor, limit, prefix))
+        return await self._read(
+            "scan", index, tenant, lambda namespace: namespace.scan(cursor, limit, prefix), loads.read(limit)
+        )
 
     async def stats(self, index: str, tenant: str) -> NamespaceStats:
         """Vectors and bytes of a tenant, exact where the backend's counts are."""
@@ -179,14 +204,14 @@ class Router:
         vector = check_vector(query.vector, "vector", logical.dimension, logical.metric)
         return Query(vector, query.top_k, query.filter, query.include_values, query.include_metadata)
 
-    async def _read(self, kind: str, index: str, tenant: str, act: Callable[[Index], Awaitable[T]]) -> T:
+    async def _read(self, kind: str, index: str, tenant: str, act: Callable[[Index], Awaitable[T]], load: Load) -> T:
         async def read(route: Route) -> T | _Again:
             answer = await act(await self.pool.namespace(index, route.place))
             if _is_empty(answer) and await self.resolver.is_outdated(index, tenant, route):
                 return _AGAIN
             return answer
 
-        return await self._serve(kind, index, tenant, self.resolver.route, read)
+        return await self._serve(kind, index, tenant, self.resolver.route, read, load)
 
     async def _write(
         self,
@@ -196,6 +221,7 @@ class Router:
         change: Change,
         act: Callable[[Index], Awaitable[T]],
         resolve: Callable[[str, str], Awaitable[Route]],
+        load: Load,
     ) -> T | Resolved:
         """Straight to the backend, or, while the tenant moves, through its log. Returns the backend's answer, or what
         the logged change came to."""
@@ -208,7 +234,7 @@ class Router:
             return await self._direct(index, tenant, route, act)
 
         try:
-            return await self._serve(kind, index, tenant, resolve, write)
+            return await self._serve(kind, index, tenant, resolve, write, load)
         finally:
             self.versions[index] += 1
 
@@ -238,15 +264,18 @@ class Router:
         tenant: str,
         resolve: Callable[[str, str], Awaitable[Route]],
         act: Callable[[Route], Awaitable[T | _Again]],
+        load: Load,
     ) -> T:
         """Act under the tenant's route until that was done under a lease that held to the end (rule R1)."""
         shard, missed, ok = "", "", False
+        ticket: Ticket | None = None
         started = self.clock.monotonic()
         try:
             async with asyncio.timeout(self.request_timeout_s):
                 while True:
                     term = await self.member.join()
                     route = await resolve(index, tenant)
+                    ticket = ticket or await self.service.admit(index, tenant, route, load)
                     shard = route.place.shard
                     if not self.inflight.enter(index, tenant, route.epoch):
                         await self.resolver.reload(index, tenant)
@@ -271,11 +300,13 @@ class Router:
                         continue
                     ok = True
                     self.inflight.answered += 1
+                    self.service.count(index, tenant, load)
                     return answer
         except TimeoutError as late:
             on = f" on shard {shard!r}" if shard else ""
             raise DeadlineExceeded(f"{kind}{on} took over {self.request_timeout_s:g} s") from late
         finally:
+            leave(ticket)
             if shard:
                 self.telemetry.operation(kind, index, shard, self.clock.monotonic() - started, ok, tenant)
 

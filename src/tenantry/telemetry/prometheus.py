@@ -47,6 +47,12 @@ class PrometheusTelemetry:
             buckets=BUCKETS,
             registry=self.registry,
         )
+        self._turned_away = Counter(
+            "tenantry_turned_away",
+            "Data-plane operations that were not begun, by why.",
+            ("index", "shard", "why"),
+            registry=self.registry,
+        )
         lookups = Counter(
             "tenantry_route_lookups",
             "Route look-ups by where the route was found.",
@@ -54,6 +60,12 @@ class PrometheusTelemetry:
             registry=self.registry,
         )
         self._lookups = {source: lookups.labels(source) for source in ("cache", "shared", "catalog")}
+        self._count_searches()
+        # Finding a labelled child costs more than counting; there are few, so they are kept.
+        self._request_children: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
+        self._operation_children: dict[tuple[str, str, str, bool], tuple[Counter, Histogram]] = {}
+
+    def _count_searches(self) -> None:
         self._searches = Counter(
             "tenantry_searches", "Cross-tenant searches.", ("index", "outcome"), registry=self.registry
         )
@@ -84,9 +96,6 @@ class PrometheusTelemetry:
         )
         self._moves = MoveMetrics(self.registry)
         Info("tenantry_build", "Version that runs.", registry=self.registry).info({"version": __version__})
-        # Finding a labelled child costs more than counting; there are few, so they are kept.
-        self._request_children: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
-        self._operation_children: dict[tuple[str, str, str, bool], tuple[Counter, Histogram]] = {}
 
     def operation(self, kind: str, index: str, shard: str, seconds: float, ok: bool, tenant: str | None = None) -> None:
         """One finished data-plane operation on a shard."""
@@ -101,6 +110,10 @@ class PrometheusTelemetry:
             self._moves.begin(index)
         found[0].inc()
         found[1].observe(seconds)
+
+    def turned_away(self, index: str, shard: str, why: str) -> None:
+        """One operation that was not begun."""
+        self._turned_away.labels(index, shard, why).inc()
 
     def lookup(self, source: str) -> None:
         """One route look-up, by where the route was found."""

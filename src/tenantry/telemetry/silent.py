@@ -11,6 +11,9 @@ class SilentTelemetry:
     def operation(self, kind: str, index: str, shard: str, seconds: float, ok: bool, tenant: str | None = None) -> None:
         """Nothing."""
 
+    def turned_away(self, index: str, shard: str, why: str) -> None:
+        """Nothing."""
+
     def lookup(self, source: str) -> None:
         """Nothing."""
 

@@ -361,7 +361,9 @@ class BackendContract(CopyContract, InjectionContract, ManyContract):
         records = [Record(f"r{i}", vector, {"n": i}) for i, vector in enumerate(vectors)]
 
         async def counted() -> tuple[int, int]:
-            return (await backend.stats("main")).vectors, (await backend.stats()).vectors
+            each = {name: await backend.stats(name) for name in await backend.namespaces(None, 100)}
+            assert await backend.sizes() == each
+            return each["main"].vectors, (await backend.stats()).vectors
 
         assert await counted() == (0, 0)
         await index.upsert(records)

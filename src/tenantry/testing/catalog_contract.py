@@ -34,6 +34,7 @@ from tenantry.testing.catalog_moments_contract import MomentsContract
 from tenantry.testing.catalog_moves_contract import MovesContract
 from tenantry.testing.catalog_samples import INDEX, buried, placed, prepared, rerouted
 from tenantry.testing.catalog_tenants_contract import ListContract, PlaceContract, RouteContract
+from tenantry.testing.catalog_usage_contract import PlanContract, UsageContract
 
 
 class IndexContract:
@@ -275,6 +276,8 @@ class CatalogContract(
     LogsContract,
     MeasuresContract,
     AutopilotContract,
+    PlanContract,
+    UsageContract,
 ):
     """All of it. Subclass it with a fixture ``catalog``."""
 

@@ -140,6 +140,11 @@ class EventualBackend:
         names = list(self.data) if namespace is None else [namespace]
         return NamespaceStats(sum(len(self.seen(name, self.temper.list_delay_s)) for name in names))
 
+    async def sizes(self) -> dict[str, NamespaceStats]:
+        """As `stats`."""
+        await self.enter()
+        return {name: NamespaceStats(len(self.seen(name, self.temper.list_delay_s))) for name in self.data}
+
     async def aclose(self) -> None:
         """Nothing to close."""
 

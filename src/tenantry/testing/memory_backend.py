@@ -96,6 +96,11 @@ class MemoryBackend:
             return NamespaceStats(sum(map(len, self.data.values())))
         return NamespaceStats(len(self.rows(namespace)))
 
+    async def sizes(self) -> dict[str, NamespaceStats]:
+        """As `stats`."""
+        await self.enter("sizes")
+        return {name: NamespaceStats(len(rows)) for name, rows in self.data.items()}
+
     async def aclose(self) -> None:
         """Remembers that it was closed."""
         self.closed = True

@@ -25,6 +25,7 @@ from tenantry.testing.memory_catalog_shared import (
 )
 from tenantry.testing.memory_catalog_tables import Enter, Tables, go_on
 from tenantry.testing.memory_catalog_topology import MemoryIndexes, MemoryShards, MemoryTenants
+from tenantry.testing.memory_catalog_usage import MemoryUsage
 
 
 class MemoryCatalog:
@@ -57,6 +58,7 @@ class MemoryCatalog:
         self.copies = MemoryCopies(*given)
         self.measures = MemoryMeasures(*given)
         self.autopilot = MemoryAutopilot(*given)
+        self.usage = MemoryUsage(*given)
 
     async def image(self) -> CatalogImage:
         """As of this moment."""

@@ -15,6 +15,7 @@ from tenantry.model.keys import ApiKey
 from tenantry.model.leases import Copy, Lease
 from tenantry.model.moves import Move
 from tenantry.model.topology import LogicalIndex, Place, Shard, Tenant, TenantState, bucket_of
+from tenantry.model.usage import Usage
 
 #: Called with the name of a method before it acts.
 Enter: TypeAlias = Callable[[str], Awaitable[None]]
@@ -59,6 +60,8 @@ class Tables:
         self.moment = 0
         self.changes: dict[int, int] = {}
         self.copies: dict[tuple[str, Place], Copy] = {}
+        self.usage: dict[tuple[int, str, str], Usage] = {}
+        self.usage_sources: dict[str, tuple[int, float]] = {}
 
     def alive(self, index: str, name: str) -> Tenant | None:
         """The tenant, unless it was deleted."""

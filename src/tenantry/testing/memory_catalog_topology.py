@@ -14,6 +14,7 @@ from tenantry.catalogs.rules import (
     named,
     newly_placed,
     placed_at,
+    replanned,
     rerouted,
     undeleted,
 )
@@ -236,6 +237,15 @@ class MemoryTenants:
         await self._enter("tenants.set_state")
         old = self._expect(index, name, expected_epoch)
         return self._reroute(old, msgspec.structs.replace(old.route, epoch=expected_epoch + 1, state=state))
+
+    async def set_plan(self, index: str, name: str, plan: str | None, expected_epoch: int) -> Tenant:
+        """Raises NotFound, Conflict, Refused."""
+        await self._enter("tenants.set_plan")
+        storable(plan=plan)
+        old = self._expect(index, name, expected_epoch)
+        new = replanned(old, plan)
+        self._all.put_tenant(old, new)
+        return new
 
     async def set_route(self, index: str, name: str, route: Route, expected_epoch: int) -> Tenant:
         """Raises InvalidArgument, NotFound, Conflict, Refused."""

@@ -8,7 +8,9 @@ import pytest
 from tenantry.catalogs.sql import open_catalog
 from tenantry.errors import InvalidArgument, Refused, Unavailable
 from tenantry.model.topology import TenantSpec
+from tenantry.router.gate import GateOptions
 from tenantry.router.scatter import Outcome, SearchLimits
+from tenantry.router.service import ServiceOptions
 from tenantry.testing.memory_backend import MemoryBackend
 
 V = [1.0, 0.3]
@@ -52,6 +54,12 @@ def order(rows, vector=V):
     return [(t, id) for _, t, id in sorted((-cosine(values), t, id) for t, id, values in rows)]
 
 
+async def until(condition):
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
+
+
 def names(found):
     return [(one.tenant, one.hit.id) for one in found.hits]
 
@@ -69,6 +77,47 @@ async def test_it_is_exact_whatever_is_asked_at_first(labs, many, top_k):
     assert names(found) == order(rows)[:top_k]
     assert found.exact
     assert sum(one.tenants for one in found.shards) == found.tenants_asked == 20
+
+
+@pytest.mark.parametrize("many", [True, False])
+async def test_its_parts_wait_for_their_turn_on_the_shard_and_let_tenants_by(labs, many):
+    """However much is searched, one part at a time is on a shard of one place; and no part is turned away."""
+    lab = await labs(many, shards=1, service=ServiceOptions(gate=GateOptions(width=1)), search_deadline_s=5.0)
+    rows = await fill(lab, tenants=6)
+    backend = lab.backend("shard-0")
+    backend.calls.clear()
+    backend.gate.clear()
+    searches = [asyncio.ensure_future(lab.cluster.search_all(V, top_k=3)) for _ in range(3)]
+    await until(lambda: backend.calls)
+    mine = asyncio.ensure_future(lab.cluster.tenant("t03").query(V))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert len(backend.calls) == 1, "one place, one part"
+    lab.clock.advance(30)  # longer than a tenant's operation would wait
+    backend.gate.set()
+    results = await asyncio.gather(*searches)
+    assert [names(one) for one in results] == [order(rows)[:3]] * 3
+    assert not any(one.partial for one in results)
+    with pytest.raises(Unavailable, match="waited 30000 ms"):
+        await mine
+
+
+async def test_a_search_over_all_does_not_keep_a_tenant_waiting_for_all_of_it(labs):
+    lab = await labs(shards=1, service=ServiceOptions(gate=GateOptions(width=1)), search_deadline_s=5.0)
+    await fill(lab, tenants=12)
+    backend = lab.backend("shard-0")
+    backend.calls.clear()
+    backend.gate.clear()
+    search = asyncio.ensure_future(lab.cluster.search_all(V, top_k=3))
+    await until(lambda: backend.calls)
+    mine = asyncio.ensure_future(lab.cluster.tenant("t03").query(V))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    backend.gate.set()
+    await mine
+    assert len(backend.calls) <= 4, "at most a turn of the search went before"
+    assert not (await search).partial
+    assert len(backend.calls) == 13
 
 
 async def test_an_engine_that_can_is_asked_once(labs):

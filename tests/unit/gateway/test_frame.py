@@ -64,6 +64,7 @@ CASES: dict[str, tuple[TenantryError, int, int]] = {
     "taken": (errors.AlreadyExists("tenant", "x"), 409, 409),
     "refused": (errors.Refused("suspended"), 409, 412),
     "full": (errors.CapacityExceeded("full"), 409, 403),
+    "over-quota": (errors.QuotaExceeded("vectors", "acme", "free", 9, 2, 10), 409, 403),
     "unauthenticated": (errors.Unauthenticated("who"), 401, 401),
     "denied": (errors.PermissionDenied("no"), 403, 403),
     "unsupported": (errors.Unsupported("no"), 501, 501),

@@ -11,6 +11,7 @@ from tenantry.errors import StorageFailed
 from tenantry.gateway.recording import is_recorded
 from tenantry.gateway.table import Access
 from tenantry.model.audit import Wanted
+from tenantry.router.service import ServiceOptions
 
 V = [0.5, 0.5, 0.5, 0.5]
 
@@ -59,6 +60,53 @@ async def test_what_is_done_by_whom_to_what(house: Any) -> None:
     assert {one.actor for one in entries} == {f"key:{key.id}", "admin-key"}
     assert {one.request_id for one in entries if one.scope == "operator"} == {"req-1"}
     assert msgspec.json.decode(entries[4].detail) == {"weight": 2.0}
+
+
+async def test_plans_are_recorded_with_what_was_changed(house: Any) -> None:
+    await house.cluster.tenants.create("acme", "second")
+    _, secret = await house.cluster.keys.create(scope="operator")
+    before = len(await recorded(house))
+    call, operator = house.http.request, {"Api-Key": secret}
+    for method, path, body, status in (
+        ("PATCH", "/v1/plans/trial", {"vectors": 5, "bytes": None, "default": True}, 200),
+        ("PATCH", "/v1/plans", {"plan": "gold"}, 404),
+        ("PATCH", "/v1/plans", {"plan": "pro"}, 200),
+        ("POST", "/v1/indexes/second/tenants/acme/plan", {"plan": "trial"}, 200),
+    ):
+        assert (await call(method, path, json=body, headers=operator)).status_code == status, path
+    assert [one for one in (await recorded(house))[before:] if one[1] != "begun"] == [
+        ("service-plan.set", "ok", None, None, None, "trial"),
+        ("service-plan.default", "NOT_FOUND", None, None, None, "gold"),
+        ("service-plan.default", "ok", None, None, None, "pro"),
+        ("tenant.set-plan", "ok", "second", "acme", None, None),
+    ]
+    entries = await house.cluster.audit.list(Wanted(after=before, limit=100))
+    detail = [msgspec.json.decode(one.detail) for one in entries if one.result == "ok"]
+    assert detail[0]["changes"] == "vectors 5, bytes none"
+    assert detail[2]["plan"] == "trial"
+    await house.cluster.service_plans.set("trial", weight=3)
+    assert (await recorded(house))[-1] == ("service-plan.set", "ok", None, None, None, "trial")
+
+
+async def test_searches_over_the_limit_are_refused_by_key_and_recorded_once_a_minute(make_house: Any) -> None:
+    house = make_house(service=ServiceOptions(searches_per_minute=2))
+    await house.cluster.indexes.create("default", 4, shards=2)
+    await house.cluster.tenant("acme").upsert([("a", V)])
+    key, secret = await house.cluster.keys.create(scope="reader")
+    asked, headers = {"vector": V}, {"Api-Key": secret}
+    path = "/v1/indexes/default/search"
+    async with house.http:
+        codes = [(await house.http.post(path, json=asked, headers=headers)).status_code for _ in range(5)]
+        assert codes == [200, 200, 429, 429, 429]
+        over = await house.http.post(path, content=b"{not read", headers=headers)
+        assert (over.status_code, over.json()["error"]["code"]) == (429, "RATE_LIMITED")
+        assert 59 <= int(over.headers["retry-after"]) <= 62  # a minute, up to two grains of it more, whole seconds
+        assert (await house.http.post(path, json=asked, headers={"Api-Key": house.admin_key})).status_code == 200
+        results = [one[1] for one in await recorded(house, actor=f"key:{key.id}")]
+        assert results == ["ok", "ok", "RATE_LIMITED"]
+        house.clock.advance(61)
+        assert (await house.http.post(path, json=asked, headers=headers)).status_code == 200
+    await house.cluster.aclose()
 
 
 async def test_a_search_is_recorded_without_what_was_sought(house: Any) -> None:

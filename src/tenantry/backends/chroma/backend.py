@@ -8,7 +8,6 @@ every time. Under cosine Chroma gives vectors back at length 1 once it has index
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
@@ -18,6 +17,7 @@ import msgspec
 from tenantry.backends.chroma.client import Answer, Answers, Client, CollectionInfo, packed
 from tenantry.backends.chroma.filters import TERMS, where_of
 from tenantry.backends.chroma.options import ChromaOptions
+from tenantry.backends.common.counting import counted, total
 from tenantry.backends.common.gate import Gates
 from tenantry.backends.common.index import CommonIndex
 from tenantry.backends.common.lengths import at_length, length_of
@@ -49,8 +49,6 @@ WHOLE = "metadata"
 LENGTH = "length"
 #: Collections that one page of a listing shows.
 PAGE = 1_000
-#: Requests at once, when every collection of a shard is asked.
-ABREAST = 16
 #: Bytes of the vectors of one request; the server takes 40 MiB unless told otherwise.
 REQUEST_BYTES = 16 * 2**20
 
@@ -135,16 +133,12 @@ class ChromaBackend:
         """Counted by the server; of a whole shard by as many requests as it has namespaces. No bytes."""
         if namespace is not None:
             return NamespaceStats(await self.on(namespace, lambda at: self._count(at, namespace)))
-        turn = asyncio.Semaphore(ABREAST)
+        return total(await self.sizes())
 
-        async def count(name: str, id: str) -> int:
-            async with turn:
-                try:
-                    return await self._count(id, name)
-                except NotFound:  # dropped meanwhile
-                    return 0
-
-        return NamespaceStats(sum(await asyncio.gather(*(count(*each) for each in (await self._all()).items()))))
+    async def sizes(self) -> dict[str, NamespaceStats]:
+        """A request to each collection."""
+        ids = await self._all()
+        return await counted(ids, lambda name: self._count(ids[name], name))
 
     async def aclose(self) -> None:
         """Close connections."""

@@ -57,6 +57,7 @@ FEATURES = Features(
     snapshots=True,
     many_namespace_query=True,
     in_process=True,
+    reads_at_once=4,  # they share the cores and the event loop
 )
 
 
@@ -105,6 +106,10 @@ class EmbeddedBackend:
     async def stats(self, namespace: str | None = None) -> NamespaceStats:
         """Exact vectors, and bytes on disk, of one namespace or of the whole shard."""
         return await self._shard.stats(namespace)
+
+    async def sizes(self) -> dict[str, NamespaceStats]:
+        """From memory; a namespace is counted in its file after a crash only."""
+        return await self._shard.sizes()
 
     async def query_many(self, namespaces: Sequence[str], query: Query, per_namespace: int | None = None) -> Found:
         """The nearest of all of them, each as it is at one moment; see `tenantry.backends.embedded.many`."""

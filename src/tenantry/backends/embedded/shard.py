@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right, insort
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tenantry.backends.common.counting import total
 from tenantry.backends.embedded.manifest import Entry, Manifest, State
 from tenantry.backends.embedded.namespace import Namespace
 from tenantry.backends.embedded.writes import check_text
@@ -84,15 +85,20 @@ class Shard:
         if name is not None:
             namespace = await self.namespace(name)
             return NamespaceStats(await namespace.count(), namespace.bytes)
+        return total(await self.sizes())
+
+    async def sizes(self) -> dict[str, NamespaceStats]:
+        """As `stats`, of each namespace."""
         await self.open()
-        for namespace in list(self.by_name.values()):
-            if namespace.vectors is None and not namespace.dropped:
-                try:
-                    await namespace.count()
-                except NotFound:
-                    continue  # dropped meanwhile
-        every = self.by_name.values()
-        return NamespaceStats(sum(one.vectors or 0 for one in every), sum(one.bytes for one in every))
+        sizes = {}
+        for name, namespace in list(self.by_name.items()):
+            if namespace.dropped:
+                continue
+            try:
+                sizes[name] = NamespaceStats(await namespace.count(), namespace.bytes)
+            except NotFound:
+                continue  # dropped meanwhile
+        return sizes
 
     async def close(self) -> None:
         """Finish the writes, store the counts, close the files. Opens again on the next use."""

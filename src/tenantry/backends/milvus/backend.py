@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 from pymilvus import AsyncMilvusClient, CollectionSchema, DataType
 
+from tenantry.backends.common.counting import counted, total
 from tenantry.backends.common.gate import Gates
 from tenantry.backends.common.index import CommonIndex
 from tenantry.backends.common.listing import Listings
@@ -55,8 +56,6 @@ REQUEST_BYTES = 16 * 2**20
 #: Tries to make what another process may be making, and the pause between them, seconds.
 MAKE_TRIES = 5
 MAKE_PAUSE_S = 0.1
-#: Requests at once, when every collection of a shard is asked.
-ABREAST = 16
 
 
 class MilvusBackend:
@@ -115,16 +114,18 @@ class MilvusBackend:
 
     async def namespaces(self, after: str | None, limit: int) -> list[str]:
         """From the collection of names."""
+        return sorted(await self._listed('name != ""' if after is None else f"name > {quoted(after)}"))[:limit]
+
+    async def _listed(self, condition: str) -> list[str]:
         if not await self.server.call(lambda client: client.has_collection(self._names)):
             return []
-        condition = f"name > {quoted(after)}" if after is not None else 'name != ""'
         found: list[str] = []
         last = ""
         while True:
             rows = await self._names_after(last, condition)
             found += [row["name"] for row in rows]
             if len(rows) < MOST_ROWS:
-                return sorted(found)[:limit]
+                return found
             last = max(row["id"] for row in rows)
 
     async def _names_after(self, last: str, condition: str) -> list[dict[str, Any]]:
@@ -144,16 +145,12 @@ class MilvusBackend:
         """Counted by the server; of a whole shard by as many requests as it has namespaces. No bytes."""
         if namespace is not None:
             return NamespaceStats(await self._count(self.collection_of(namespace), namespace))
-        turn = asyncio.Semaphore(ABREAST)
+        return total(await self.sizes())
 
-        async def count(collection: str) -> int:
-            async with turn:
-                try:
-                    return await self._count(collection, collection)
-                except NotFound:  # dropped meanwhile
-                    return 0
-
-        return NamespaceStats(sum(await asyncio.gather(*map(count, await self._collections()))))
+    async def sizes(self) -> dict[str, NamespaceStats]:
+        """A request to each collection."""
+        names = await self._listed('name != ""')
+        return await counted(names, lambda name: self._count(self.collection_of(name), name))
 
     async def aclose(self) -> None:
         """Close connections."""
@@ -162,11 +159,6 @@ class MilvusBackend:
     def collection_of(self, namespace: str) -> str:
         """The name of a namespace's collection."""
         return f"{self.prefix}_{hashed(namespace)}"
-
-    async def _collections(self) -> list[str]:
-        names: list[str] = await self.server.call(lambda client: client.list_collections())
-        length = len(self.collection_of(""))
-        return [name for name in names if name.startswith(f"{self.prefix}_") and len(name) == length]
 
     async def _count(self, collection: str, namespace: str) -> int:
         rows = await self.server.on(

@@ -17,6 +17,7 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
+from tenantry.backends.common.counting import total
 from tenantry.backends.common.options import options_of
 from tenantry.backends.pgvector.connections import Connections
 from tenantry.backends.pgvector.errors import translated
@@ -197,18 +198,29 @@ class PgvectorBackend:
 
     async def stats(self, namespace: str | None = None) -> NamespaceStats:
         """Counted; bytes with indexes."""
-        await self.ready()
         if namespace is None:
-            query = sql.SQL("SELECT vectors, bytes FROM {}()").format(self._named("total"))
-        else:
-            table = self.table(namespace)
-            size = sql.Literal(table.as_string())
-            query = sql.SQL("SELECT count(*), pg_total_relation_size({}) FROM {}").format(size, table)
+            return total(await self.sizes())
+        await self.ready()
+        table = self.table(namespace)
+        query = sql.SQL("SELECT count(*), pg_total_relation_size({}) FROM {}").format(
+            sql.Literal(table.as_string()), table
+        )
         async with self.connections.use() as connection:
-            with translated(self.connections.where, namespace or ""):
+            with translated(self.connections.where, namespace):
                 row = await (await connection.execute(query)).fetchone()
         assert row is not None  # noqa: S101  an aggregate has one row
         return NamespaceStats(int(row[0]), int(row[1]))
+
+    async def sizes(self) -> dict[str, NamespaceStats]:
+        """Counted in one statement."""
+        await self.ready()
+        names = sql.SQL("SELECT name FROM {}").format(self._named("namespaces"))
+        sizes = sql.SQL("SELECT leaf, vectors, bytes FROM {}()").format(self._named("sizes"))
+        async with self.connections.use() as connection:
+            with translated(self.connections.where):
+                present = [row[0] for row in await (await connection.execute(names)).fetchall()]
+                found = {row[0]: row[1:] for row in await (await connection.execute(sizes)).fetchall()}
+        return {name: NamespaceStats(*found[table]) for name in present if (table := table_of(name)) in found}
 
     async def aclose(self) -> None:
         """Give up builds of indexes, close connections."""
@@ -224,7 +236,7 @@ class PgvectorBackend:
             sql.SQL('CREATE TABLE IF NOT EXISTS {} (name text COLLATE "C" PRIMARY KEY)').format(
                 self._named("namespaces")
             ),
-            _TOTAL.format(self._named("total"), sql.Literal(self.schema)),
+            _SIZES.format(self._named("sizes"), sql.Literal(self.schema)),
         ]
         if self.options.layout == "partitions":
             statements.append(
@@ -264,21 +276,18 @@ class PgvectorBackend:
         )
 
 
-#: Counts all tables of a shard in one statement of the caller's.
-_TOTAL = sql.SQL("""CREATE OR REPLACE FUNCTION {}() RETURNS TABLE (vectors bigint, bytes bigint) LANGUAGE plpgsql AS $$
+#: Counts each table of a shard in one statement of the caller's.
+_SIZES = sql.SQL("""CREATE OR REPLACE FUNCTION {}() RETURNS TABLE (leaf text, vectors bigint, bytes bigint)
+LANGUAGE plpgsql AS $$
 DECLARE
-    leaf regclass;
-    found bigint;
+    place regclass;
 BEGIN
-    vectors := 0;
-    bytes := 0;
-    FOR leaf IN SELECT oid FROM pg_class
+    FOR place, leaf IN SELECT oid, relname FROM pg_class
         WHERE relnamespace = {}::regnamespace AND relkind = 'r' AND relname LIKE 'n\\_%' LOOP
-        EXECUTE 'SELECT count(*) FROM ' || leaf INTO found;
-        vectors := vectors + found;
-        bytes := bytes + pg_total_relation_size(leaf);
+        EXECUTE 'SELECT count(*) FROM ' || place INTO vectors;
+        bytes := pg_total_relation_size(place);
+        RETURN NEXT;
     END LOOP;
-    RETURN NEXT;
 END $$""")
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from tenantry.backends.common.counting import total
 from tenantry.backends.common.gate import Gates
 from tenantry.backends.common.index import CommonIndex
 from tenantry.backends.common.known import Known
@@ -132,11 +133,15 @@ class PineconeBackend:
     async def stats(self, namespace: str | None = None) -> NamespaceStats:
         """As Pinecone counts: a little behind. No bytes."""
         if namespace is None:
-            whole: Any = await self.server.call(lambda index: index.describe_index_stats())
-            return NamespaceStats(int(whole.total_vector_count))
+            return total(await self.sizes())
         name = spelled(namespace, "namespace")
         one: Any = await self.server.call(lambda index: index.describe_namespace(name=name), namespace)
         return NamespaceStats(int(one.record_count))
+
+    async def sizes(self) -> dict[str, NamespaceStats]:
+        """By one request, `describe_index_stats`."""
+        whole: Any = await self.server.call(lambda index: index.describe_index_stats())
+        return {read(name): NamespaceStats(int(one.vector_count)) for name, one in (whole.namespaces or {}).items()}
 
     async def aclose(self) -> None:
         """Close connections."""

@@ -7,13 +7,13 @@ since Qdrant keeps vectors at length 1.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import msgspec
 from qdrant_client import AsyncQdrantClient, models
 
+from tenantry.backends.common.counting import counted, total
 from tenantry.backends.common.gate import Gates
 from tenantry.backends.common.index import CommonIndex
 from tenantry.backends.common.lengths import at_length, length_of
@@ -25,7 +25,6 @@ from tenantry.backends.qdrant.errors import translated
 from tenantry.backends.qdrant.filters import NUMBERS, TERMS, filter_of
 from tenantry.backends.qdrant.options import MEMORY, QdrantOptions
 from tenantry.backends.qdrant.places import NAMESPACE, OwnCollections, TenantKey, point_of
-from tenantry.errors import NotFound
 from tenantry.model.records import (
     ByFilter,
     ByIds,
@@ -54,8 +53,6 @@ LENGTH = "length"
 SCROLL = 10_000
 #: Bytes of the vectors of one request as JSON; the server takes 32 MiB unless told otherwise.
 REQUEST_BYTES = 8 * 2**20
-#: Requests at once, when every collection of a shard is asked.
-ABREAST = 16
 
 
 class QdrantBackend:
@@ -116,18 +113,11 @@ class QdrantBackend:
 
     async def stats(self, namespace: str | None = None) -> NamespaceStats:
         """Counted by the server; of a whole shard by as many requests as it has namespaces. No bytes."""
-        if namespace is not None:
-            return NamespaceStats(await self._count(namespace))
-        turn = asyncio.Semaphore(ABREAST)
+        return total(await self.sizes()) if namespace is None else NamespaceStats(await self._count(namespace))
 
-        async def count(name: str) -> int:
-            async with turn:
-                try:
-                    return await self._count(name)
-                except NotFound:  # dropped meanwhile
-                    return 0
-
-        return NamespaceStats(sum(await asyncio.gather(*map(count, await self.places.names()))))
+    async def sizes(self) -> dict[str, NamespaceStats]:
+        """A count of each namespace."""
+        return await counted(await self.places.names(), self._count)
 
     async def aclose(self) -> None:
         """Close connections; an engine in this process forgets what it had in memory only."""

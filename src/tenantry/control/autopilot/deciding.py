@@ -98,7 +98,7 @@ def spent(entries: Iterable[PilotEntry], now: float) -> Spent:
 
 
 def resting(entries: Iterable[PilotEntry], policy: Policy, now: float) -> set[str]:
-    """Shards that took part in one of its moves too recently to take part in another; also in one that was not begun."""
+    """Shards that took part in one of its moves, begun or not, too recently to take part in another."""
     since = now - policy.shard_cool_down_s
     return {
         shard

@@ -72,6 +72,10 @@ class Measured:
             bins = mine.bins
             bins[key] = bins.get(key, 0) + 1
 
+    def turned_away(self, index: str, shard: str, why: str) -> None:
+        """One operation that was not begun; no load of the shard."""
+        self._inner.turned_away(index, shard, why)
+
     def lookup(self, source: str) -> None:
         """One route look-up."""
         self._inner.lookup(source)

@@ -18,7 +18,7 @@ class SetAutopilot(Body):
     stance: str
     windows: list[str] | msgspec.UnsetType = msgspec.UNSET
     moves_per_hour: int | msgspec.UnsetType = msgspec.UNSET
-    bytes_per_hour: int | None | msgspec.UnsetType = msgspec.UNSET
+    bytes_per_hour: int | msgspec.UnsetType | None = msgspec.UNSET
     dollars_per_day: float | msgspec.UnsetType = msgspec.UNSET
     tenant_cool_down_s: float | msgspec.UnsetType = msgspec.UNSET
     shard_cool_down_s: float | msgspec.UnsetType = msgspec.UNSET

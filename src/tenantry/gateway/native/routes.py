@@ -17,6 +17,7 @@ from tenantry.gateway.native import (
     moves,
     routes_backups,
     searching,
+    service,
     wire,
     wire_backups,
     wire_moves,
@@ -52,6 +53,7 @@ def routes() -> list[Endpoint]:
         *_moves(),
         *_copies(),
         *_plans(),
+        *service.routes(_see, _control, partial(Endpoint, face=FACE, access=Access.COUNT)),
         *advice.routes(_see, _admin),
         *_keys(),
         *health.routes(_see),
@@ -210,6 +212,7 @@ def _searches() -> list[Endpoint]:
             request=wire_searching.SearchAll,
             response=wire_searching.SearchedAll,
             abandonable=True,
+            admit=searching.admit,
             summary="Search over many tenants",
         ),
         _control(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from tenantry.cluster import Cluster
 from tenantry.documents.store import TextScatterResult
+from tenantry.gateway.auth import Principal
 from tenantry.gateway.errors import BadRequest
 from tenantry.gateway.native import wire_searching
 from tenantry.gateway.native.shown import shown_tenant_hit, shown_tenant_text_hit
@@ -14,6 +16,11 @@ from tenantry.model.filters import parse_filter
 from tenantry.model.limits import check_deadline
 from tenantry.model.records import Query
 from tenantry.router.scatter import Options, ScatterResult
+
+
+async def admit(cluster: Cluster, who: Principal) -> None:
+    """Hold a caller to so many searches a minute. Raises RateLimited."""
+    await cluster.service.search(who.actor)
 
 
 async def search_all(call: Call, asked: wire_searching.SearchAll) -> wire_searching.SearchedAll:

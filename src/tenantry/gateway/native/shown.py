@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec import UNSET
 
 from tenantry.cluster.keys import shown_prefix
@@ -12,6 +13,7 @@ from tenantry.gateway.native import wire, wire_searching
 from tenantry.gateway.vectors import numbers
 from tenantry.model.keys import ApiKey
 from tenantry.model.records import Hit, Record
+from tenantry.model.service import ServicePlan
 from tenantry.model.topology import LogicalIndex
 from tenantry.router.scatter import TenantHit
 
@@ -73,10 +75,17 @@ def shown_tenant(status: TenantStatus) -> wire.Tenant:
             tier=spec.tier,
             expected_vectors=spec.expected_vectors,
             embedder=spec.embedder,
+            plan=spec.plan,
         ),
         created_at=tenant.created_at,
         error=status.error,
+        plan=shown_plan(status.plan),
     )
+
+
+def shown_plan(plan: ServicePlan) -> wire.ServicePlan:
+    """A plan."""
+    return wire.ServicePlan(**msgspec.structs.asdict(plan))
 
 
 def shown_hit(hit: Hit) -> wire.Hit:

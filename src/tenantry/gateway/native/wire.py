@@ -135,10 +135,22 @@ class Spec(msgspec.Struct):
     tier: str | None
     expected_vectors: int
     embedder: str | None
+    plan: str | None
+
+
+class ServicePlan(msgspec.Struct):
+    """What a tenant may use; null is no limit."""
+
+    name: str
+    requests_per_s: int | None
+    vectors: int | None
+    bytes: int | None
+    concurrent: int | None
+    weight: int
 
 
 class Tenant(msgspec.Struct):
-    """A tenant with its route and what its shard measures now."""
+    """A tenant with its route, what its shard measures now, and what it may use (``plan``; its spec names its own)."""
 
     name: str
     index: str
@@ -153,6 +165,7 @@ class Tenant(msgspec.Struct):
     spec: Spec
     created_at: float
     error: str | None
+    plan: ServicePlan
 
 
 class ListTenants(Body):
@@ -181,6 +194,7 @@ class CreateTenant(Body):
     tier: str | None = None
     expected_vectors: int = 0
     embedder: str | None = None
+    plan: str | None = None
 
 
 class RenameTenant(Body):

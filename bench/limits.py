@@ -1,0 +1,244 @@
+"""One tenant that asks for ten times its share, and what its neighbours feel of it; and what limits cost a request."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from bench import clusters
+from bench.measure import Context, Report, median_us, quantile
+from tenantry.errors import Unavailable
+from tenantry.model.records import Query
+from tenantry.model.topology import Mode, Place, Route
+from tenantry.router import loads
+from tenantry.testing.memory_backend import MemoryBackend
+
+TENANTS, VECTORS, TOP_K = 10, 500, 10
+NOISY = "tenant-0"
+#: Of what the shard serves flat out: the neighbours together.
+QUIET_SHARE = 0.45
+#: The tenth: not there; ten times what each neighbour asks for; so much that all together is more than can be served.
+QUIET, TENFOLD, FLOOD = 0.0, 0.5, 1.0
+NOISES = (QUIET, TENFOLD, FLOOD)
+WORKERS = 32
+#: The stand-in for a server: so many at once, each in a lognormal time of this mean.
+AT_ONCE, SERVED_S, SIGMA = 4, 0.010, 0.7
+MAX_RATIO = 1.3
+MAX_LIMITS_US = 15.0
+#: Requests in hand at once at most, as a gateway has a limit too.
+MOST_IN_HAND = 512
+
+
+@dataclass
+class Seen:
+    """Milliseconds from when a request was due to its answer, by tenant; and what was turned away."""
+
+    latencies: dict[str, list[float]] = field(default_factory=dict)
+    away: Counter[str] = field(default_factory=Counter)
+
+    def others(self, share: float) -> float:
+        return quantile([ms for name, all in self.latencies.items() if name != NOISY for ms in all], share)
+
+
+class Elsewhere(MemoryBackend):
+    """A shard on a server that serves `AT_ONCE` queries at once; others wait there, in order."""
+
+    features = msgspec.structs.replace(MemoryBackend.features, reads_at_once=AT_ONCE)
+
+    def __init__(self, metric: Any, sigma: float) -> None:
+        super().__init__(metric)
+        self._chance, self._sigma = random.Random(0), sigma
+        self._turn = asyncio.Semaphore(AT_ONCE)
+
+    def index(self, namespace: str) -> Any:
+        found: Any = super().index(namespace)
+        ask = found.query
+
+        async def query(asked: Query) -> Any:
+            async with self._turn:
+                await asyncio.sleep(SERVED_S * self._chance.lognormvariate(-(self._sigma**2) / 2, self._sigma))
+            return await ask(asked)
+
+        found.query = query
+        return found
+
+
+def run(context: Context) -> Report:
+    report = Report("limits", "a noisy neighbour on one shard, with and without fair shares; the cost of limits")
+    asyncio.run(_run(context, report))
+    report.notes.append(
+        f"{TENANTS} tenants on one shard, in one process. Requests come at random (Poisson). "
+        f"Nine tenants ask for {QUIET_SHARE:.0%} of what the shard serves flat out, {QUIET_SHARE / 9:.0%} each; the "
+        f"tenth for ten times as much ({TENFOLD:.0%}), or for {FLOOD:.0%}. Latency is from when a request was due, "
+        f"timers of 1 ms included. At most {MOST_IN_HAND} requests are in hand; more are turned away, whoever sent "
+        "them. Stretches of a second alternate."
+    )
+    report.notes.append(
+        f"The server is a stand-in: {AT_ONCE} queries at once, in order of arrival, in lognormal times of mean "
+        f"{SERVED_S * 1e3:g} ms and sigma {SIGMA:g} (--set sigma=0 for equal ones: the hardest case, for "
+        f"then P95 in quiet is least). The embedded shard ({VECTORS:,} vectors a tenant) shares a core with the "
+        "generator of the load: turning a flood away takes of that core, too."
+    )
+    return report
+
+
+async def _run(context: Context, report: Report) -> None:
+    names = [f"tenant-{number}" for number in range(TENANTS)]
+    off: dict[str, Any] = {"shard_concurrency": 0, "plans_s": 0, "usage_flush_s": 0}
+    for title in ("server", "embedded"):
+        server = title == "server"
+        fair = await clusters.new_cluster(context.folder / f"{title}-fair", 1)
+        unfair = await clusters.new_cluster(context.folder / f"{title}-unfair", 1, **off)
+        if server:
+            sigma = float(context.options.get("sigma", SIGMA))
+            await _on_server(fair, sigma)
+            await _on_server(unfair, sigma)
+        async with fair, unfair:
+            for cluster in (fair, unfair):
+                await clusters.fill(cluster, dict.fromkeys(names, 20 if server else VECTORS))
+                await clusters.settled(cluster)
+            vectors = clusters.queries(0, 200)
+            rate = AT_ONCE / SERVED_S
+            if not server:
+                await _flat_out(unfair, names, vectors, 1.0)
+                flooded, begun = Seen(), time.perf_counter()
+                most = 1.5 * await _flat_out(unfair, names, vectors, 1.0)
+                await _play(unfair, _schedule(names, most, 2.0, FLOOD, 99), vectors, flooded)
+                rate = sum(map(len, flooded.latencies.values())) / (time.perf_counter() - begun - 1.0)
+                report.info("embedded, flat out under the same generator of load", [rate], "queries/s")
+            context.say(f"{title}: {rate:,.0f} queries a second flat out")
+            found: dict[tuple[str, float], list[Seen]] = {}
+            for turn in range(min(context.rounds, 5)):
+                for fairness, cluster in (("with", fair), ("without", unfair)):
+                    seen = {noise: Seen() for noise in NOISES}
+                    for stretch in range(context.pick(4, 2)):
+                        for noise in NOISES:
+                            schedule = _schedule(names, rate, 1.0, noise, 10 * turn + stretch)
+                            await _play(cluster, schedule, vectors, seen[noise])
+                    for noise in NOISES:
+                        found.setdefault((fairness, noise), []).append(seen[noise])
+        _tell(report, title, found)
+    await _cost(context, report)
+
+
+async def _on_server(cluster: Any, sigma: float) -> None:
+    """Put stand-ins for servers in the place of the cluster's shards."""
+    held: dict[str, Elsewhere] = {}
+
+    def open_backend(index: Any, shard: Any) -> Any:
+        return held.setdefault(shard.name, Elsewhere(index.metric, sigma))
+
+    pool = cluster.router.pool
+    pool._open_backend = open_backend
+    for opened in [pool._backends.pop(key) for key in list(pool._backends)]:
+        await opened.aclose()
+
+
+def _tell(report: Report, shard: str, found: dict[tuple[str, float], list[Seen]]) -> None:
+    for fairness in ("with", "without"):
+        quiet = found[fairness, QUIET]
+        p95 = [one.others(0.95) for one in quiet]
+        report.info(f"{shard}, {fairness} fair shares: neighbours' P95 in quiet", p95, "ms")
+        for noise, words in ((TENFOLD, "tenfold"), (FLOOD, "flood")):
+            noisy = found[fairness, noise]
+            report.info(f"  {words}: neighbours' P95", [one.others(0.95) for one in noisy], "ms")
+            ratios = [b.others(0.95) / a for a, b in zip(p95, noisy, strict=True)]
+            if fairness == "with" and noise == TENFOLD:
+                report.at_most("    relative to quiet", ratios, "x", MAX_RATIO)
+            else:
+                report.info("    relative to quiet", ratios, "x")
+            away = [100 * sum(n for name, n in one.away.items() if name != NOISY) / _asked(one, False) for one in noisy]
+            report.info("    neighbours' requests turned away", away, "%")
+            report.info("    the noisy one's", [100 * one.away[NOISY] / _asked(one, True) for one in noisy], "%")
+
+
+def _asked(seen: Seen, noisy: bool) -> int:
+    names = {*seen.latencies, *seen.away}
+    return sum(len(seen.latencies.get(name, ())) + seen.away[name] for name in names if (name == NOISY) == noisy)
+
+
+def _schedule(names: Sequence[str], rate: float, seconds: float, noise: float, seed: int) -> list[tuple[float, str]]:
+    chance = random.Random(seed)
+    due: list[tuple[float, str]] = []
+    for name in names:
+        share = noise if name == NOISY else QUIET_SHARE / (len(names) - 1)
+        if not share:
+            continue
+        at = chance.expovariate(rate * share)
+        while at < seconds:
+            due.append((at, name))
+            at += chance.expovariate(rate * share)
+    return sorted(due)
+
+
+async def _play(cluster: Any, schedule: Sequence[tuple[float, str]], vectors: Any, seen: Seen) -> None:
+    clock, tasks = time.perf_counter, set[Any]()
+
+    async def ask(name: str, due: float, number: int) -> None:
+        try:
+            await cluster.router.query("default", name, Query(vectors[number % len(vectors)], TOP_K, None, False, True))
+        except Unavailable:
+            seen.away[name] += 1
+        else:
+            seen.latencies.setdefault(name, []).append((clock() - due) * 1e3)
+
+    begun = clock()
+    for number, (at, name) in enumerate(schedule):
+        due = begun + at
+        if (left := due - clock()) > 0:
+            await asyncio.sleep(left)
+        if len(tasks) >= MOST_IN_HAND:
+            seen.away[name] += 1
+        else:
+            task = asyncio.ensure_future(ask(name, due, number))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+    await asyncio.gather(*tasks)
+
+
+async def _flat_out(cluster: Any, names: Sequence[str], vectors: Any, seconds: float) -> float:
+    until = time.perf_counter() + seconds
+
+    async def work(worker: int) -> int:
+        done = worker
+        while time.perf_counter() < until:
+            query = Query(vectors[done % len(vectors)], TOP_K, None, False, True)
+            await cluster.router.query("default", names[done % len(names)], query)
+            await asyncio.sleep(0)
+            done += 1
+        return done - worker
+
+    begun = time.perf_counter()
+    done = sum(await asyncio.gather(*(work(worker) for worker in range(WORKERS))))
+    return done / (time.perf_counter() - begun)
+
+
+async def _cost(context: Context, report: Report) -> None:
+    """What `_serve` does more for each request: admission, the way out, counting."""
+    cluster = await clusters.new_cluster(context.folder / "cost", 1)
+    async with cluster:
+        await cluster.service_plans.set("all", requests_per_s=1_000_000, concurrent=1_000)
+        service, load = cluster.service, loads.query(Query(None, TOP_K))
+        plain = Route(1, Place("shard-0", "a"), Mode.DIRECT)
+        limited = Route(1, Place("shard-0", "a"), Mode.DIRECT, plan="all")
+        for title, route in (("without a plan", plain), ("with a plan's limits", limited)):
+            rounds = []
+            for _ in range(context.rounds):
+                seconds = []
+                for _ in range(context.pick(200, 100)):
+                    begun = time.perf_counter()
+                    for _ in range(10):
+                        ticket = await service.admit("default", "a", route, load)
+                        service.count("default", "a", load)
+                        ticket.leave()
+                    seconds.append((time.perf_counter() - begun) / 10)
+                    await asyncio.sleep(0)
+                rounds.append(median_us(seconds))
+            report.at_most(f"limits, fair share and count of one request, {title}", rounds, "us", MAX_LIMITS_US)

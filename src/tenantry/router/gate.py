@@ -1,0 +1,128 @@
+"""The way to one shard: so many operations at once; who must wait waits in a fair queue, and not too long."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from tenantry.errors import RateLimited, Unavailable
+from tenantry.ports import Clock
+from tenantry.router.fair import FairQueue, Flow
+
+#: A line that was empty within so many times the target is a burst, and may be longer for a while.
+BURST = 10
+
+
+class GateOptions(msgspec.Struct, frozen=True):
+    """How a shard is shared.
+
+    Attributes:
+        width: operations of this process on the shard at once; 0: any number, and nobody waits.
+        target_s: how long a tenant's operations may wait when its queue does not get shorter.
+        per_tenant, per_shard: operations that wait at most.
+    """
+
+    width: int = 0
+    target_s: float = 0.1
+    per_tenant: int = 128
+    per_shard: int = 1_024
+
+
+class Gate:
+    """One shard's. While fewer than ``width`` operations are in hand, entering costs two comparisons.
+
+    When there are more, each tenant waits in a line of its own, and lines take turns (`tenantry.router.fair`): one that
+    sends too much waits for itself. What waits too long is turned away, the tenant's own line alone: as CoDel does
+    (K. Nichols and V. Jacobson, RFC 8289), not by the length of the queue but by how long one waits in it; in the form
+    for servers of B. Maurer (Fail at Scale, ACM Queue 13, 2015, https://doi.org/10.1145/2838344.2839461): a line that
+    was empty within the last ``BURST * target_s`` may let its operations wait that long; one that was not lets them
+    wait for ``target_s``. So a burst is served, and an overload is answered early with 429 or 503.
+
+    A place is given on in the next turn of the event loop, not at once: operations that never wait themselves (a small
+    query in memory) else would never meet here, but queue up before the loop, where the first come is first served.
+
+    Args:
+        name: of the shard, for messages.
+    """
+
+    __slots__ = ("_clock", "_free", "_loop", "_options", "_queue", "name")
+
+    def __init__(self, name: str, options: GateOptions, clock: Clock) -> None:
+        self.name = name
+        self._options = options
+        self._clock = clock
+        self._free = options.width
+        self._queue: FairQueue[_Waiter] = FairQueue()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __len__(self) -> int:
+        """Operations that wait."""
+        return len(self._queue)
+
+    def enter(self) -> bool:
+        """Take a place if one is free and nobody waits for it."""
+        if self._free and not self._queue:
+            self._free -= 1
+            return True
+        return False
+
+    async def wait(self, tenant: str, weight: int, cost: int, *, patient: bool = False) -> None:
+        """Take a place in one's turn. Raises RateLimited or Unavailable when this takes too long, unless one is
+        ``patient``, or when too many wait; when cancelled, no place is taken."""
+        if self.enter():
+            return
+        if self._queue.waiting(tenant) >= self._options.per_tenant:
+            raise self._away(tenant, f"{self._options.per_tenant} operations wait")
+        if len(self._queue) >= self._options.per_shard:
+            raise Unavailable(f"shard {self.name!r} is busy: {self._options.per_shard} operations wait; try again")
+        waiter = _Waiter(asyncio.get_running_loop().create_future(), self._clock.monotonic(), patient)
+        self._queue.push(tenant, weight, cost, waiter, waiter.since)
+        try:
+            await waiter.turn
+        except asyncio.CancelledError:
+            if waiter.turn.done() and not waiter.turn.cancelled() and waiter.turn.exception() is None:
+                self.leave()  # the place came just before the cancellation
+            raise
+
+    def leave(self) -> None:
+        """Give the place back."""
+        if self._loop is None or self._loop.is_closed():
+            self._loop = asyncio.get_running_loop()
+        self._loop.call_soon(self._give)
+
+    def _give(self) -> None:
+        self._free += 1
+        while self._free and (found := self._queue.pop()) is not None:
+            flow, waiter = found
+            if waiter.turn.done():
+                continue  # gave up
+            if self._waited_too_long(flow, waiter):
+                waited_ms = (self._clock.monotonic() - waiter.since) * 1_000
+                waiter.turn.set_exception(self._away(flow.key, f"the next one waited {waited_ms:.0f} ms"))
+                continue
+            self._free -= 1
+            waiter.turn.set_result(None)
+
+    def _waited_too_long(self, flow: Flow[_Waiter], waiter: _Waiter) -> bool:
+        if waiter.patient:
+            return False
+        now, target_s = self._clock.monotonic(), self._options.target_s
+        burst = now - flow.since <= BURST * target_s
+        return now - waiter.since > (BURST * target_s if burst else target_s)
+
+    def _away(self, tenant: str, why: str) -> Unavailable:
+        if self._queue.flows > 1:
+            return RateLimited(
+                f"tenant {tenant!r} asks for more than its share of shard {self.name!r}: {why}; try again"
+            )
+        return Unavailable(f"shard {self.name!r} is busy: {why}; try again")
+
+
+class _Waiter:
+    __slots__ = ("patient", "since", "turn")
+
+    def __init__(self, turn: asyncio.Future[None], since: float, patient: bool) -> None:
+        self.turn = turn
+        self.since = since
+        self.patient = patient

@@ -1,0 +1,184 @@
+"""The gate of a shard: nobody waits while there is room, turns are fair, and what waits too long is turned away."""
+
+import asyncio
+
+import pytest
+
+from tenantry.errors import RateLimited, Unavailable
+from tenantry.router.gate import BURST, Gate, GateOptions
+from tenantry.testing.clock import ManualClock
+
+
+def gate(width=2, **options):
+    clock = ManualClock()
+    return Gate("shard-0", GateOptions(width, **options), clock), clock
+
+
+async def turns():
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def waiting(gate, tenant, weight=1, cost=1, **more):
+    return asyncio.ensure_future(gate.wait(tenant, weight, cost, **more))
+
+
+async def test_nobody_waits_while_there_is_room():
+    way, _ = gate(2)
+    assert way.enter()
+    assert way.enter()
+    assert not way.enter()
+    way.leave()
+    assert not way.enter()  # in the next turn of the loop
+    await turns()
+    assert way.enter()
+
+
+async def test_a_place_goes_to_whoever_waits():
+    way, _ = gate(1)
+    assert way.enter()
+    first, second = waiting(way, "a"), waiting(way, "a")
+    await turns()
+    assert len(way) == 2
+    way.leave()
+    await turns()
+    assert first.done()
+    assert not second.done()
+    assert not way.enter()  # it would go before the second
+    way.leave()
+    await second
+    way.leave()
+    await turns()
+    assert way.enter()
+
+
+async def test_one_that_floods_does_not_keep_others_waiting():
+    way, _ = gate(1)
+    assert way.enter()
+    noisy = [waiting(way, "noisy") for _ in range(50)]
+    quiet = waiting(way, "quiet")
+    await turns()
+    for _ in range(3):
+        way.leave()
+        await turns()
+    assert quiet.done()
+    assert sum(one.done() for one in noisy) == 2
+    for one in noisy:
+        one.cancel()
+    await asyncio.gather(*noisy, return_exceptions=True)
+
+
+async def test_one_that_gave_up_takes_no_place():
+    way, _ = gate(1)
+    assert way.enter()
+    gone, next_one = waiting(way, "a"), waiting(way, "b")
+    await turns()
+    gone.cancel()
+    await turns()
+    way.leave()
+    await asyncio.wait_for(next_one, 1)
+    way.leave()
+    await turns()
+    assert way.enter()
+
+
+async def test_a_place_that_came_just_before_the_cancellation_is_given_back():
+    way, _ = gate(1)
+    assert way.enter()
+    late = waiting(way, "a")
+    await turns()
+    way.leave()
+    way._give()  # the place is given ...
+    late.cancel()  # ... and not taken up yet
+    with pytest.raises(asyncio.CancelledError):
+        await late
+    await turns()
+    assert way.enter()
+    way._free = 0
+
+
+async def test_one_that_is_patient_waits_however_long():
+    way, clock = gate(1)
+    assert way.enter()
+    hasty, patient = waiting(way, "a"), waiting(way, "b", patient=True)
+    await turns()
+    clock.advance(60)
+    way.leave()
+    await turns()
+    with pytest.raises(Unavailable, match="waited 60000 ms"):
+        await hasty
+    assert patient.done()
+    assert patient.exception() is None
+
+
+async def test_lines_are_bounded():
+    way, _ = gate(1, per_tenant=3, per_shard=5)
+    assert way.enter()
+    held = [waiting(way, "a") for _ in range(3)]
+    await turns()
+    with pytest.raises(Unavailable, match="'shard-0' is busy: 3 operations wait"):
+        await way.wait("a", 1, 1)  # nobody else is there: not its share, the shard
+    held += [waiting(way, "b") for _ in range(2)]
+    await turns()
+    with pytest.raises(RateLimited, match="'a' asks for more than its share") as limited:
+        await way.wait("a", 1, 1)
+    assert limited.value.retry_after_s > 0
+    with pytest.raises(Unavailable, match="5 operations wait"):
+        await way.wait("c", 1, 1)
+    for one in held:
+        one.cancel()
+    await asyncio.gather(*held, return_exceptions=True)
+
+
+async def served(way, clock, pending, each_s, until):
+    """Serve one after another, ``each_s`` apart; how many were turned away."""
+    away = 0
+    for _ in range(until):
+        clock.advance(each_s)
+        way.leave()
+        await turns()
+        for one in [one for one in pending if one.done()]:
+            pending.remove(one)
+            if one.exception() is not None:
+                away += 1
+    return away
+
+
+async def test_a_burst_is_served_whole():
+    way, clock = gate(1, target_s=0.1)
+    assert way.enter()
+    pending = [waiting(way, "a") for _ in range(40)]
+    await turns()
+    assert await served(way, clock, pending, 0.02, 40) == 0  # the last waits 0.8 s, within ten times the target
+    assert not pending
+
+
+async def test_a_line_that_stays_long_is_cut_to_the_target():
+    way, clock = gate(1, target_s=0.1, per_tenant=10_000)
+    assert way.enter()
+    other = waiting(way, "other")
+    pending = []
+    waits, away = [], 0
+    for step in range(300):  # twice as many come as are served
+        for _ in range(2):
+            one = waiting(way, "noisy")
+            one.came = clock.monotonic()
+            pending.append(one)
+        await turns()
+        clock.advance(0.02)
+        way.leave()
+        await turns()
+        for one in [one for one in pending if one.done()]:
+            pending.remove(one)
+            if one.exception() is None:
+                waits.append((step, clock.monotonic() - one.came))
+            else:
+                assert isinstance(one.exception(), Unavailable)
+                away += 1
+    assert await other is None
+    assert max(wait for _, wait in waits) <= BURST * 0.1 + 0.05
+    assert max(wait for step, wait in waits if step > 150) <= 0.1 + 0.03  # an overload waits no longer than the target
+    assert away > 100
+    for one in pending:
+        one.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
