@@ -84,7 +84,7 @@ def trigger(report: HealthReport, policy: Policy, every_s: float, now: float) ->
     blocked = [key_of(one) for one in standing if one.kind in BLOCKING]
     if blocked:
         return Wait(f"nothing is moved while this stands: {', '.join(sorted(blocked))}", key_of(wanted[0]))
-    ripe = [one for one in wanted if now - (one.since or now) >= policy.periods * every_s]
+    ripe = [one for one in wanted if one.since is not None and now - one.since >= policy.periods * every_s]
     if not ripe:
         return Wait(f"no warning has stood for {policy.periods} checks yet", key_of(wanted[0]))
     return ripe[0]

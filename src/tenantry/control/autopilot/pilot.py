@@ -37,7 +37,7 @@ from tenantry.control.runs import Run, Runs, RunState
 from tenantry.control.service import MoveService
 from tenantry.errors import Conflict, NotFound, TenantryError
 from tenantry.model.audit import BEGUN, Deed
-from tenantry.model.autopilot import DAY_S, Halt, Kind, Outcome, PilotEntry, Stance
+from tenantry.model.autopilot import DAY_S, KEPT_ENTRIES, Halt, Kind, Outcome, PilotEntry, Stance
 from tenantry.model.cost import PriceBook
 from tenantry.model.moves import BEFORE_COMMIT, Move, Options, Phase, Wish
 from tenantry.model.plan import Plan, PlannedMove, PlanOptions, PlanView
@@ -119,6 +119,10 @@ class Autopilot:
         record = PilotRecord(self._crew.catalog, self._crew.clock)
         self.orders, self.halt = await record.orders(), await record.halt()
         entries = await record.recent()
+        if len(entries) >= KEPT_ENTRIES:
+            log.warning("the auto-pilot's record of a day is full; budgets cannot be counted, so nothing is begun")
+            await self._begin_no_more()
+            return
         if not self._flying or self._open_until() is None:
             await self._begin_no_more()
         if self.orders.policy.stance is Stance.OFF and not any(one.open for one in entries):
@@ -236,9 +240,7 @@ class Autopilot:
     def _worsened(self, own: Sequence[PilotEntry], report: HealthReport) -> str | None:
         """Against the state before the first of the moves that are watched."""
         watched = [
-            one
-            for one in own
-            if one.counts and one.at > max(report.at - WATCH_S, self.orders.since) and one.at < report.at
+            one for one in own if one.counts and max(report.at - WATCH_S, self.orders.since) <= one.at < report.at
         ]
         if not watched:
             return None
