@@ -1,4 +1,4 @@
-"""Maintenance windows: what they are written as, when they are open, and what clocks that are put forward do to them."""
+"""Maintenance windows: how they are written, when they are open, and what a change of the clocks does to them."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
