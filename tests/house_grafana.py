@@ -206,6 +206,15 @@ MOVES = [
         span=HALF,
         about="How long writes of a tenant waited at a switch of its move.",
     ),
+    Shown(
+        "Auto-pilot",
+        {
+            "{{stance}}": "max by (stance) (tenantry_autopilot_stance)",
+            "has stopped": "max(tenantry_autopilot_stopped)",
+        },
+        span=HALF,
+        about="1 for what it is allowed, and when it has stopped until somebody sets it going again.",
+    ),
     Shown("Copied vectors", {"{{index}}": rate("tenantry_move_copied_vectors_total", "index")}, "cps", span=HALF),
 ]
 COST = [
@@ -307,6 +316,12 @@ GATEWAYS = [
         {"{{api}} {{status}}": f'sum by (api, status) (rate(tenantry_http_requests_total{{status=~"429|503"}}{RATE}))'},
         "reqps",
         about="429: a rate limit; 503: the gateway or a shard has its hands full.",
+    ),
+    Shown(
+        "Operations turned away",
+        {"{{index}}/{{shard}} {{why}}": rate("tenantry_turned_away_total", "index, shard, why")},
+        "ops",
+        about="Over a plan's rate, too many at once, over its share of a busy shard, or the shard is busy.",
     ),
     Shown(
         "P95 of requests by API",

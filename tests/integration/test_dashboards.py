@@ -29,6 +29,7 @@ ONLY_IN_TROUBLE = {
     "tenantry_search_missing_shards_total",
     "tenantry_search_hedges_total",
     "tenantry_search_breaker_open",
+    "tenantry_turned_away_total",
 }
 #: What a panel picks that does not happen here.
 ONLY_THEN = ('outcome="error"', 'status=~"429|503"')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 
 from tenantry.cli import given
 from tenantry.cli.command import Session, Yes, command, group
-from tenantry.cli.failures import usage
+from tenantry.cli.service_plans import count
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,8 +18,11 @@ app = group("autopilot", "Let gateways act on warnings by themselves, within win
 
 PANEL = "Look after it"
 PAGE = 1_000
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(b|kib|mib|gib|tib)?")
-_UNITS = ("b", "kib", "mib", "gib", "tib")
+STANCES = {
+    "off": "is off",
+    "observe": "observes: it writes down what it would do, and does nothing",
+    "on": "is on: gateways move tenants by themselves",
+}
 
 Windows = Annotated[
     list[str] | None,
@@ -174,12 +176,12 @@ async def _set(session: Session, stance: str, asked: Mapping[str, Any]) -> None:
 
 def views(found: Mapping[str, Any]) -> list[RenderableType]:
     """How it stands, for people."""
-    from tenantry.cli.output import fields, many, size, when
+    from tenantry.cli.output import fields, lasting, many, size, when
 
     policy, halt = found["policy"], found["halt"]
-    told: list[RenderableType] = [f"the auto-pilot is {policy['stance']}" + (", but has stopped" if halt else "")]
+    told: list[RenderableType] = [f"the auto-pilot {'has stopped' if halt else STANCES[policy['stance']]}"]
     if halt:
-        told.append(f"stopped {when(halt['at'])}: {halt['why']}")
+        told.append(f"{when(halt['at'])}: {halt['why']}")
         told.append("see to the cause, then `tenantry autopilot on` sets it going again")
     most = "no limit" if policy["bytes_per_hour"] is None else size(policy["bytes_per_hour"]) or "0 B"
     money = f"{found['cost_last_day']:,.2f} of {policy['dollars_per_day']:,.2f} {found['currency']} in 24 hours"
@@ -190,8 +192,8 @@ def views(found: Mapping[str, Any]) -> list[RenderableType]:
         "copied": f"{size(found['bytes_last_hour']) or '0 B'} of {most} in the last hour",
         "cost": money,
         "under way": many(found["open_moves"], "move"),
-        "tenants rest": _time(policy["tenant_cool_down_s"]),
-        "shards rest": _time(policy["shard_cool_down_s"]),
+        "tenants rest": lasting(policy["tenant_cool_down_s"]),
+        "shards rest": lasting(policy["shard_cool_down_s"]),
         "acts on": f"warnings that stood for {many(policy['periods'], 'check')}",
         "stops at": f"{policy['errors_more']:.0%} more failures, or {policy['p95_times']:g} times the P95",
         "since": when(found["since"]),
@@ -228,7 +230,7 @@ def _asked(
     }
     made: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     if bytes_per_hour is not None:
-        made["bytes_per_hour"] = None if given.or_none(bytes_per_hour) is None else _bytes(bytes_per_hour)
+        made["bytes_per_hour"] = count(bytes_per_hour, "--bytes-per-hour")
     return made
 
 
@@ -238,17 +240,3 @@ def _rests(tenant: str | None, shard: str | None) -> dict[str, float]:
         "shard_cool_down_s": given.duration_s(shard, "--shard-cool-down"),
     }
     return {name: value for name, value in asked.items() if value is not None}
-
-
-def _bytes(text: str) -> int:
-    match = _SIZE.fullmatch(text.strip().lower())
-    if match is None:
-        raise usage(f"--bytes-per-hour {text!r} is not a size", "it looks like 500MiB, 10GiB or none")
-    return int(float(match[1]) * 1024 ** _UNITS.index(match[2] or "b"))
-
-
-def _time(seconds: float) -> str:
-    for unit, name in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= unit and seconds % unit == 0:
-            return f"{seconds / unit:g} {name}"
-    return f"{seconds:g} s"

@@ -15,6 +15,7 @@ from tenantry.gateway.native import routes as native
 from tenantry.gateway.pinecone import routes as pinecone
 from tenantry.gateway.table import Endpoint
 from tenantry.telemetry.health_metrics import HealthMetrics
+from tenantry.telemetry.pilot_metrics import PilotMetrics
 from tenantry.telemetry.prometheus import PrometheusTelemetry
 
 
@@ -68,6 +69,7 @@ def build_app(
     """
     if telemetry is not None:
         telemetry.show(HealthMetrics(lambda: cluster.health_checks.latest, lambda: cluster.routing_checks.found))
+        telemetry.show(PilotMetrics(lambda: cluster.autopilot.seen))
     frame = Frame(
         cluster,
         Authenticator(cluster.keys, admin_key, open_access, admin_name),

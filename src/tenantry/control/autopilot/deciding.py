@@ -94,7 +94,7 @@ def spent(entries: Iterable[PilotEntry], now: float) -> Spent:
     """From the entries of the last 24 hours at least."""
     counted = [one for one in entries if one.counts and one.at > now - DAY_S]
     hour = [one for one in counted if one.at > now - HOUR_S]
-    return Spent(len(hour), sum(one.bytes for one in hour), sum(one.cost for one in counted))
+    return Spent(len(hour), sum(one.bytes for one in hour), sum((one.cost for one in counted), 0.0))
 
 
 def resting(entries: Iterable[PilotEntry], policy: Policy, now: float) -> set[str]:
