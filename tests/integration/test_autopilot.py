@@ -18,7 +18,7 @@ from tenantry.testing.servers import PostgresServer, started
 from tenantry.wiring import init_cluster
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sdk"))
-from gateway_process import ADMIN_KEY, GatewayProcess
+from gateway_process import ADMIN_KEY, GatewayProcess, running_gateway
 
 DIMENSION, TENANTS = 4, 20
 BASE = "/v1/indexes/default"
@@ -152,3 +152,28 @@ async def test_it_observes_then_acts_and_when_its_gateway_dies_the_other_goes_on
     assert len((await pair.get(f"{BASE}/moves", 1))["moves"]) == 4
     assert (await pair.get("/v1/autopilot", 1))["cost_last_day"] < 1.0
     assert await pair.acting() != first
+
+
+def test_over_http_what_is_wrong_is_refused_and_a_tenants_key_sees_nothing(tmp_path: Path) -> None:
+    with (
+        running_gateway(tmp_path / "data") as gateway,
+        httpx.Client(base_url=gateway.url, headers=HEADERS) as http,
+    ):
+        for body, field in (
+            ({"stance": "maybe"}, "stance"),
+            ({"stance": "on"}, "windows"),
+            ({"stance": "on", "windows": ["always"], "moves_per_hour": 0}, "moves_per_hour"),
+            ({"stance": "observe", "colour": "red"}, "colour"),
+            ({}, "stance"),
+        ):
+            refused = http.put("/v1/autopilot", json=body)
+            assert refused.status_code == 400, refused.text
+            assert field in refused.text
+        assert http.get("/v1/autopilot").json()["policy"]["stance"] == "off"
+        assert http.get("/v1/autopilot/history", params={"limit": 0}).status_code == 400
+        assert http.put("/v1/autopilot", json={"stance": "observe", "bytes_per_hour": None}).json()["since"] > 0
+        assert http.get("/v1/autopilot").json()["policy"]["bytes_per_hour"] is None
+        http.post(f"{BASE}/tenants", json={"name": "t"}).raise_for_status()
+        own = {"Api-Key": http.post("/v1/keys", json={"tenant": "t"}).json()["secret"]}
+        assert http.get("/v1/autopilot", headers=own).status_code == 403
+        assert http.put("/v1/autopilot", json={"stance": "off"}, headers=own).status_code == 403
