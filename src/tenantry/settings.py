@@ -235,6 +235,10 @@ class Settings(BaseSettings):
         le=1_000,
         description="Tenants with metrics of their own, and in reports of health: the busiest; 0 for none.",
     )
+    tracing: bool = Field(
+        default=False,
+        description="Whether OpenTelemetry spans are sent; its own OTEL_... variables say where to, and which.",
+    )
     autopilot_check_s: float = Field(
         default=60.0,
         ge=0,

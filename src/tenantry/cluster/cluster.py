@@ -63,6 +63,7 @@ from tenantry.ports import (
     RouteCache,
     SharedRoutes,
     Telemetry,
+    Tracer,
     VectorBackend,
 )
 from tenantry.router.bulletin import Bulletin
@@ -78,6 +79,7 @@ from tenantry.router.secret import ClusterSecret
 from tenantry.router.service import Service, ServiceOptions
 from tenantry.router.shards import ShardPool
 from tenantry.router.shared import Shared
+from tenantry.router.traced import ROUTED, trace_calls, traced_backends
 from tenantry.router.verify import RoutingReport, RoutingVerifier
 from tenantry.router.verify_shared import SharedVerifier
 
@@ -120,6 +122,7 @@ class Parts:
         notifier: is told of warnings that come to stand or go.
         prices: tables laid over the price book of the package.
         autopilot_every_s: pause between looks of the auto-pilot while the cluster is served, seconds; 0: none.
+        tracer: makes spans; None: nobody traces.
         service: which limits are kept to, how shards are shared, whether usage is counted.
         limiter: counts for all processes of a fleet; None: each counts for itself.
     """
@@ -159,6 +162,7 @@ class Parts:
     key_pepper: str | None = None
     prices: Mapping[str, Any] | None = None
     autopilot_every_s: float = 0.0
+    tracer: Tracer | None = None
     service: ServiceOptions = field(default_factory=ServiceOptions)
     limiter: Limiter | None = None
 
@@ -184,7 +188,9 @@ class Cluster:
 
     def __init__(self, parts: Parts) -> None:
         catalog, cache, clock, limits = parts.catalog, parts.cache, parts.clock, parts.limits
-        pool = ShardPool(catalog, parts.open_backend)
+        self.tracer = tracer = parts.tracer
+        opened = parts.open_backend if tracer is None else traced_backends(parts.open_backend, tracer)
+        pool = ShardPool(catalog, opened)
         member = Member(catalog.leases, clock, parts.token(8), parts.lease_s, sole=parts.sole, lapsed=cache.clear)
         inflight, news = Inflight(), News()
         measured = Measured(parts.telemetry, clock, parts.window_s)
@@ -203,6 +209,7 @@ class Cluster:
             faults=parts.faults,
             limits=limits,
             moving=parts.moving,
+            tracer=tracer,
         )
         self._moving = MoveService(context, parts.token, parts.exclusive)
         self._bulletin = Bulletin(parts.feeds, clock)
@@ -242,6 +249,9 @@ class Cluster:
         self._administer(parts, context)
         self._watch(parts, context, shared)
         recording(self.deeds, self, self.scatter, *self._steered())
+        if tracer is not None:
+            trace_calls(self.router, ROUTED, tracer)
+            trace_calls(self.scatter, ("search",), tracer)
 
     def _hold_limits(self, parts: Parts, resolver: Resolver, measured: Measured) -> Service:
         """What holds tenants to their plans and shares, and counts what they use."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextvars import Context as ContextVars
 from typing import Any
 
 import msgspec
@@ -136,7 +137,8 @@ class MoveService:
             return
         self._woken.set()
         if self._loop is None or self._loop.done():
-            self._loop = asyncio.create_task(self._run())
+            # Of no request: its spans and log lines are not those of whoever came first.
+            self._loop = asyncio.create_task(self._run(), context=ContextVars())
 
     async def aclose(self) -> None:
         """Stop at the next safe point, with everything saved, and give the leases up. Safe to call twice."""

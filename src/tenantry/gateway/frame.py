@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -31,6 +31,7 @@ from tenantry.gateway.leaving import while_there
 from tenantry.gateway.recording import Recorder, is_recorded
 from tenantry.gateway.streams import Streams
 from tenantry.gateway.table import Access, Answer, Call, Endpoint, Face, Reach, Stream
+from tenantry.gateway.tracing import TracedRunner
 from tenantry.model.keys import RIGHTS
 from tenantry.model.topology import DEFAULT_INDEX
 from tenantry.telemetry.prometheus import PrometheusTelemetry
@@ -199,7 +200,7 @@ class Runner:
 class PathEndpoint:
     """All methods of one path."""
 
-    def __init__(self, runners: list[Runner]) -> None:
+    def __init__(self, runners: Sequence[Runner | TracedRunner]) -> None:
         self._by_method = {runner.endpoint.method: runner for runner in runners}
         self._face = runners[0].endpoint.face
         if "GET" in self._by_method:

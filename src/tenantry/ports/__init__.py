@@ -45,6 +45,7 @@ from tenantry.ports.others import (
     SharedRoutes,
     Telemetry,
 )
+from tenantry.ports.tracing import Span, Tracer
 
 __all__ = [
     "Archive",
@@ -76,9 +77,11 @@ __all__ = [
     "SharedRoutes",
     "Snapshot",
     "Snapshotting",
+    "Span",
     "Stored",
     "Telemetry",
     "TenantCatalog",
+    "Tracer",
     "UsageCatalog",
     "VectorBackend",
     "Warming",

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 from tenantry.telemetry.move_metrics import BUCKETS, MoveMetrics
@@ -15,10 +16,15 @@ MEDIA_TYPE = CONTENT_TYPE_LATEST.encode()
 
 
 class PrometheusTelemetry:
-    """Implements `Telemetry`, and counts the gateway's requests. One registry of its own per object."""
+    """Implements `Telemetry`, and counts the gateway's requests. One registry of its own per object.
+
+    Attributes:
+        exemplar: gives the trace that a measurement belongs to, where somebody traces.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.exemplar: Callable[[], dict[str, str] | None] | None = None
         self._shown: dict[type[Collector], Collector] = {}
         self._requests = Counter(
             "tenantry_http_requests",
@@ -109,7 +115,7 @@ class PrometheusTelemetry:
             self._operation_children[key] = found
             self._moves.begin(index)
         found[0].inc()
-        found[1].observe(seconds)
+        found[1].observe(seconds, None if self.exemplar is None else self.exemplar())
 
     def turned_away(self, index: str, shard: str, why: str) -> None:
         """One operation that was not begun."""
@@ -130,7 +136,7 @@ class PrometheusTelemetry:
     def searched(self, index: str, outcome: str, seconds: float) -> None:
         """One finished cross-tenant search."""
         self._searches.labels(index, outcome).inc()
-        self._search_seconds.labels(index).observe(seconds)
+        self._search_seconds.labels(index).observe(seconds, None if self.exemplar is None else self.exemplar())
 
     def shard_missing(self, index: str, shard: str, why: str) -> None:
         """A cross-tenant search went without a shard."""
@@ -159,12 +165,17 @@ class PrometheusTelemetry:
             )
             self._request_children[key] = found
         found[0].inc()
-        found[1].observe(seconds)
+        found[1].observe(seconds, None if self.exemplar is None else self.exemplar())
 
     def in_flight(self, requests: int) -> None:
         """How many HTTP requests are in hand."""
         self._in_flight.set(requests)
 
+    @property
+    def media_type(self) -> bytes:
+        """Of `exposition`."""
+        return MEDIA_TYPE if self.exemplar is None else openmetrics.CONTENT_TYPE_LATEST.encode()
+
     def exposition(self) -> bytes:
-        """Everything in Prometheus' text format."""
-        return generate_latest(self.registry)
+        """Everything in Prometheus' text format; in that of OpenMetrics when there are exemplars, which only it has."""
+        return generate_latest(self.registry) if self.exemplar is None else openmetrics.generate_latest(self.registry)
