@@ -1,4 +1,4 @@
-"""A span around each request, by OpenTelemetry's conventions for HTTP servers, in the caller's trace if there is one."""
+"""A span around each request, by OpenTelemetry's conventions for HTTP, in the caller's trace if there is one."""
 
 from __future__ import annotations
 

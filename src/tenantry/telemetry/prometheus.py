@@ -178,4 +178,7 @@ class PrometheusTelemetry:
 
     def exposition(self) -> bytes:
         """Everything in Prometheus' text format; in that of OpenMetrics when there are exemplars, which only it has."""
-        return generate_latest(self.registry) if self.exemplar is None else openmetrics.generate_latest(self.registry)
+        if self.exemplar is None:
+            return generate_latest(self.registry)
+        made: bytes = openmetrics.generate_latest(self.registry)  # type: ignore[no-untyped-call]
+        return made
