@@ -49,7 +49,7 @@ class Gateway:
 
 
 def _runner(endpoint: Endpoint, frame: Frame) -> Runner | TracedRunner:
-    runner, tracer = Runner(endpoint, frame), frame.cluster.tracer
+    runner, tracer = Runner(endpoint, frame), frame.tracer
     return runner if tracer is None else TracedRunner(endpoint, runner, tracer)
 
 
@@ -85,6 +85,7 @@ def build_app(
         public_url=public_url,
         max_concurrent=max_concurrent,
         request_limit_s=request_limit_s,
+        tracer=cluster.tracer,
     )
     apis = [*pinecone.routes(), *native.routes()]
     return Gateway([*apis, *operations.routes(frame, apis)], frame)

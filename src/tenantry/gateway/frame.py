@@ -34,6 +34,7 @@ from tenantry.gateway.table import Access, Answer, Call, Endpoint, Face, Reach, 
 from tenantry.gateway.tracing import TracedRunner
 from tenantry.model.keys import RIGHTS
 from tenantry.model.topology import DEFAULT_INDEX
+from tenantry.ports import Tracer
 from tenantry.telemetry.prometheus import PrometheusTelemetry
 
 #: How many times longer a `patient` operation may take than others.
@@ -52,6 +53,7 @@ class Frame:
     Args:
         max_concurrent: requests in hand at once; beyond it 503 with Retry-After, health endpoints excepted.
         request_limit_s: longest time of a request, its body's arrival included.
+        tracer: makes a span of each request; None: nobody traces.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Frame:
         public_url: str | None,
         max_concurrent: int,
         request_limit_s: float,
+        tracer: Tracer | None = None,
     ) -> None:
         self.cluster = cluster
         self.authenticator = authenticator
@@ -70,6 +73,7 @@ class Frame:
         self.public_url = public_url.rstrip("/") if public_url else None
         self.max_concurrent = max_concurrent
         self.request_limit_s = request_limit_s
+        self.tracer = tracer
         self.in_hand = 0
         self.streams = Streams()
         self._epoch = cluster.clock.now() - cluster.clock.monotonic()
