@@ -162,8 +162,9 @@ async def test_the_phases_of_a_move_are_traces_of_their_own(traced):
     assert (copy.attributes["tenantry.move.source"], copy.attributes["tenantry.move.target"]) == (shard, target)
     inside = {span.name for span in spans if parent_of(span) == copy.context.span_id}
     assert f"scan {shard}" in inside or f"copy_page {target}" in inside
+    assert not copy.links  # nor is it tied to the request, which ended long ago
     mine = [span for span in spans if f"{span.context.trace_id:032x}" == TRACE]
-    assert {span.name.split()[0] for span in mine} & {"move", "scan", "drop"} == set()  # the request ended long ago
+    assert {span.name.split()[0] for span in mine} & {"move", "scan", "drop"} == set()
 
 
 async def test_measurements_carry_the_trace_that_they_belong_to(traced):
