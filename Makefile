@@ -82,7 +82,7 @@ lock: setup  ## Resolve the lock files anew (needs uv on the PATH)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --group build --group test \
 	  --group lint --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
 	uv pip compile pyproject.toml --universal --python-version 3.11 --extra postgres --extra pgvector --extra redis \
-	  --extra openai --extra milvus --extra qdrant --extra pinecone --extra s3 -c requirements.lock --generate-hashes --no-emit-index-url --no-header --quiet -o deploy/requirements.lock
+	  --extra openai --extra milvus --extra qdrant --extra pinecone --extra s3 --extra otel -c requirements.lock --generate-hashes --no-emit-index-url --no-header --quiet -o deploy/requirements.lock
 	for lock in tests/sdk/pinecone3 tests/sdk/pinecone7 tests/servers/servers tests/audit/pip-audit bench/peers; do uv pip compile $$lock.in --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --quiet -o $$lock.lock || exit 1; done
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 #: The newest migration. A catalog that says otherwise is upgraded, or refused when it is newer.
-VERSION = "0009"
+VERSION = "0011"
 VERSION_TABLE = "tenantry_version"
 
 #: Text ordered by code point.
@@ -58,6 +58,7 @@ shards = sa.Table(
     sa.Column("tenants", sa.BigInteger, nullable=False),
     sa.Column("dedicated_to", Name),
     sa.Column("copies", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("created_at", sa.Double, nullable=False, server_default="0"),
     sa.CheckConstraint("tenants >= 0", name="tenants"),
     sa.CheckConstraint("copies >= 0", name="copies"),
     sa.CheckConstraint("weight > 0", name="weight"),
@@ -248,6 +249,17 @@ rollup_due = sa.Table(
     sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("tenant", Name, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+#: What the auto-pilot did or would do (`tenantry.model.autopilot`); ``body`` is the rest of the entry as JSON.
+autopilot = sa.Table(
+    "tenantry_autopilot",
+    metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("index_name", Name, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Index(None, "at"),
 )
 
 #: The audit log, each row's ``hash`` over its content and ``previous``, the hash of the row before (`model.audit`).

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from tenantry.catalogs.audit import SqlAudit
+from tenantry.catalogs.autopilot import SqlAutopilot
 from tenantry.catalogs.barriers import SqlBarriers
 from tenantry.catalogs.copies import SqlCopies
 from tenantry.catalogs.image import image
@@ -53,6 +54,7 @@ class SqlCatalog:
         self.copies = SqlCopies(store)
         self.measures = SqlMeasures(store)
         self.rollups = SqlRollups(store)
+        self.autopilot = SqlAutopilot(store)
         self.usage = SqlUsage(store)
         self.migrations = SqlMigrations(store)
 

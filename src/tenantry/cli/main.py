@@ -16,6 +16,7 @@ from tenantry.cli import (
     adopt,
     advice,
     audit,
+    autopilot,
     backups,
     documents,
     health,
@@ -58,7 +59,7 @@ ORDER = (
     *("move", "moves", "plan", "rebalance", "migrate"),
     *("backup", "restore"),
     *("adopt", "advise", "cost"),
-    *("stats", "health", "verify-routing"),
+    *("stats", "health", "autopilot", "verify-routing"),
     *("version", "completion"),
 )
 
@@ -101,6 +102,7 @@ def build() -> typer.Typer:
     advice.register(app)
     maintenance.register(app)
     health.register(app)
+    autopilot.register(app)
     local_command(app, "version", examples=["tenantry version --json"], panel="About")(version)
     local_command(app, "completion", examples=['eval "$(tenantry completion bash)"'], panel="About")(completion)
     return app

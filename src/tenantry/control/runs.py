@@ -103,6 +103,14 @@ class Runs:
                 return
             await changed.wait()
 
+    async def stop(self, id: str) -> None:
+        """Begin no more moves of a run; what has begun goes on by itself. Safe to call twice. Raises NotFound."""
+        run = self.get(id)
+        task = self._tasks.get(run.id)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
     async def aclose(self) -> None:
         """Stop; what has begun goes on by itself. Safe to call twice."""
         tasks = list(self._tasks.values())

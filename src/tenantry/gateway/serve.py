@@ -89,6 +89,7 @@ async def serve(
     cluster.check_routing_regularly()
     cluster.check_health_regularly()
     cluster.backups.run_schedule()
+    cluster.autopilot.start()
     try:
         await server.serve([listener])
         if left := server.server_state.tasks:  # cancelled when the time of grace was over

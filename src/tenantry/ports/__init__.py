@@ -17,6 +17,7 @@ from tenantry.ports.backend import (
 )
 from tenantry.ports.catalog import (
     AuditCatalog,
+    AutopilotCatalog,
     BarrierCatalog,
     Catalog,
     CopyCatalog,
@@ -46,10 +47,12 @@ from tenantry.ports.others import (
     Telemetry,
 )
 from tenantry.ports.rollups import RollupCatalog
+from tenantry.ports.tracing import Span, Tracer
 
 __all__ = [
     "Archive",
     "AuditCatalog",
+    "AutopilotCatalog",
     "BarrierCatalog",
     "Catalog",
     "Clock",
@@ -78,9 +81,11 @@ __all__ = [
     "SharedRoutes",
     "Snapshot",
     "Snapshotting",
+    "Span",
     "Stored",
     "Telemetry",
     "TenantCatalog",
+    "Tracer",
     "UsageCatalog",
     "VectorBackend",
     "Warming",

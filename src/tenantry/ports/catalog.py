@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from tenantry.model.audit import Chain, Deed, Entry, Wanted
+from tenantry.model.autopilot import PilotEntry
 from tenantry.model.changes import Change, LogEntry, Resolved
 from tenantry.model.image import CatalogImage
 from tenantry.model.keys import ApiKey
@@ -350,6 +351,27 @@ class MeasureCatalog(Protocol):
         """Drop all of a process. Nothing there is success."""
 
 
+class AutopilotCatalog(Protocol):
+    """What the auto-pilot did or would do. Budgets are counted from it, so it must not lose what it took."""
+
+    async def append(self, entry: PilotEntry) -> None:
+        """Add an entry; durable when it returns. Raises Conflict unless its ``seq`` is one more than the last one's
+        (1 in the beginning): of two that go on from the same entry one fails."""
+
+    async def settle(self, entry: PilotEntry) -> None:
+        """Replace an entry by what it has become. Raises NotFound."""
+
+    async def list(
+        self, *, limit: int, before: int | None = None, index: str | None = None, since: float | None = None
+    ) -> list[PilotEntry]:
+        """The newest first: those with a number below ``before``, of an index, from a moment on. Raises InvalidArgument
+        (limit)."""
+
+    async def prune(self, keep: int, since: float) -> int:
+        """Drop all but the newest ``keep`` entries, and those from before a moment; the newest one stays in any case.
+        Returns how many went."""
+
+
 class UsageCatalog(Protocol):
     """What tenants used, by the hour."""
 
@@ -455,6 +477,10 @@ class Catalog(Protocol):
     @property
     def rollups(self) -> RollupCatalog:
         """Roll-ups."""
+
+    @property
+    def autopilot(self) -> AutopilotCatalog:
+        """The record of the auto-pilot."""
 
     async def image(self) -> CatalogImage:
         """Indexes, shards, live tenants, keys and settings, all as of one moment."""

@@ -166,6 +166,9 @@ class Telemetry(Protocol):
         """How far behind a roll-up is as this process knows (None: it does not, or there is none any more), and
         records that this process copied into it, and removed, since it last said so."""
 
+    def moved(self, index: str, outcome: str, pauses_s: Sequence[float], vectors: int) -> None:
+        """A move has ended: how long writes waited at each of its switches, and how many vectors were copied."""
+
 
 class Notifier(Protocol):
     """Tells people of what changed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class SilentTelemetry:
     """Implements `Telemetry`."""
@@ -31,4 +33,7 @@ class SilentTelemetry:
         """Nothing."""
 
     def rollup(self, index: str, lag_s: float | None, copied: int, removed: int) -> None:
+        """Nothing."""
+
+    def moved(self, index: str, outcome: str, pauses_s: Sequence[float], vectors: int) -> None:
         """Nothing."""

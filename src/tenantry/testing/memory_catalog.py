@@ -14,6 +14,7 @@ import msgspec
 from tenantry.model.image import CatalogImage
 from tenantry.model.topology import TenantState
 from tenantry.testing.memory_catalog_audit import MemoryAudit
+from tenantry.testing.memory_catalog_autopilot import MemoryAutopilot
 from tenantry.testing.memory_catalog_migrations import MemoryMigrations
 from tenantry.testing.memory_catalog_moves import MemoryCopies, MemoryLog, MemoryMoves
 from tenantry.testing.memory_catalog_rollups import MemoryRollups
@@ -59,6 +60,7 @@ class MemoryCatalog:
         self.copies = MemoryCopies(*given)
         self.measures = MemoryMeasures(*given)
         self.rollups = MemoryRollups(*given)
+        self.autopilot = MemoryAutopilot(*given)
         self.usage = MemoryUsage(*given)
         self.migrations = MemoryMigrations(*given)
 

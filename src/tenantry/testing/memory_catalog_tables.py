@@ -10,6 +10,7 @@ import msgspec
 from tenantry.catalogs.rules import counted, named, owner_after, to_copy_again, why_no_room, why_not_named
 from tenantry.errors import Conflict, InvalidArgument
 from tenantry.model.audit import Chain, Entry
+from tenantry.model.autopilot import PilotEntry
 from tenantry.model.keys import ApiKey
 from tenantry.model.leases import Copy, Lease
 from tenantry.model.migration import Item, Migration
@@ -62,6 +63,7 @@ class Tables:
         self.measures: dict[str, dict[int, bytes]] = {}
         self.migrations: dict[str, Migration] = {}
         self.migration_items: dict[str, dict[str, Item]] = {}
+        self.autopilot: dict[int, PilotEntry] = {}
         self.moment = 0
         self.changes: dict[int, int] = {}
         self.copies: dict[tuple[str, Place], Copy] = {}

@@ -131,7 +131,12 @@ class MemoryShards:
         self._may_become(shard.index, shard.name, shard.state)
         old = self._found(shard.index, shard.name)
         self._all.shards[shard.index, shard.name] = msgspec.structs.replace(
-            shard, backend=old.backend, options=old.options, tenants=old.tenants, copies=old.copies
+            shard,
+            backend=old.backend,
+            options=old.options,
+            tenants=old.tenants,
+            copies=old.copies,
+            created_at=old.created_at,
         )
 
     async def set_state(self, index: str, name: str, state: ShardState) -> None:

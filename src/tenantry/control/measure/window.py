@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from tenantry.control.measure.readings import (
     ERRORS,
@@ -112,6 +113,10 @@ class Measured:
     def rollup(self, index: str, lag_s: float | None, copied: int, removed: int) -> None:
         """How far behind a roll-up is."""
         self._inner.rollup(index, lag_s, copied, removed)
+
+    def moved(self, index: str, outcome: str, pauses_s: Sequence[float], vectors: int) -> None:
+        """The end of a move."""
+        self._inner.moved(index, outcome, pauses_s, vectors)
 
     def slices(self) -> list[Slice]:
         """Those of the window, the oldest first; the last one goes on."""

@@ -10,6 +10,7 @@ from tenantry.gateway.native import (
     admin,
     advice,
     audit,
+    autopilot,
     backups,
     data,
     health,
@@ -60,6 +61,7 @@ def routes() -> list[Endpoint]:
         *health.routes(_see),
         *audit.routes(FACE),
         *rollups.routes(FACE),
+        *autopilot.routes(_see, _control),
         *routes_backups.routes(_admin),
         *migrations.routes(_see, _control),
     ]
