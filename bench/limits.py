@@ -17,6 +17,7 @@ from bench.measure import Context, Report, median_us, quantile
 from tenantry.errors import Unavailable
 from tenantry.model.records import Query
 from tenantry.model.topology import Mode, Place, Route
+from tenantry.ports import Features
 from tenantry.router import loads
 from tenantry.testing.memory_backend import MemoryBackend
 
@@ -50,12 +51,14 @@ class Seen:
 class Elsewhere(MemoryBackend):
     """A shard on a server that serves `AT_ONCE` queries at once; others wait there, in order."""
 
-    features = msgspec.structs.replace(MemoryBackend.features, reads_at_once=AT_ONCE)
-
     def __init__(self, metric: Any, sigma: float) -> None:
         super().__init__(metric)
         self._chance, self._sigma = random.Random(0), sigma
         self._turn = asyncio.Semaphore(AT_ONCE)
+
+    @property
+    def features(self) -> Features:
+        return msgspec.structs.replace(super().features, reads_at_once=AT_ONCE)
 
     def index(self, namespace: str) -> Any:
         found: Any = super().index(namespace)
