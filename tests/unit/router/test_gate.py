@@ -186,3 +186,63 @@ async def test_a_line_that_stays_long_is_cut_to_the_target():
     for one in pending:
         one.cancel()
     await asyncio.gather(*pending, return_exceptions=True)
+
+
+async def used(way, clock, **seconds):
+    """Let tenants use the shard, one after another, while nobody else does."""
+    for tenant, each in seconds.items():
+        assert way.enter(tenant)
+        clock.advance(each)
+        leave(way, tenant, clock.monotonic() - each)
+        await turns()
+
+
+async def test_the_last_place_is_kept_from_a_tenant_over_its_share():
+    way, clock = gate(2)
+    await used(way, clock, noisy=0.2, quiet=0.05)
+    assert way.enter("noisy")
+    assert not way.enter("noisy")
+    held = waiting(way, "noisy")
+    await turns()
+    assert not held.done()
+    assert way.enter("quiet")  # at once, though another waits
+    leave(way, "quiet")
+    await turns()
+    assert not held.done()
+    leave(way, "noisy")
+    await turns()
+    assert held.done()
+
+
+async def test_a_tenant_over_its_share_is_passed_over_for_one_that_is_not():
+    way, clock = gate(2)
+    await used(way, clock, noisy=0.2, quiet=0.05)
+    assert way.enter("quiet")
+    assert way.enter("quiet")
+    noisy, quiet = waiting(way, "noisy"), waiting(way, "quiet")
+    await turns()
+    leave(way, "quiet")
+    await turns()
+    assert quiet.done()
+    assert not noisy.done()
+    leave(way, "quiet")
+    await turns()
+    assert not noisy.done()  # one place is free, the last
+    leave(way, "quiet")
+    await turns()
+    assert noisy.done()
+
+
+async def test_one_that_is_alone_has_all_places():
+    way, clock = gate(2)
+    await used(way, clock, noisy=0.2)
+    assert way.enter("noisy")
+    assert way.enter("noisy")
+
+
+async def test_what_was_used_is_forgotten():
+    way, clock = gate(2)
+    await used(way, clock, noisy=0.2, quiet=0.05)
+    clock.advance(2)
+    assert way.enter("noisy")
+    assert way.enter("noisy")
