@@ -91,8 +91,8 @@ def run(context: Context) -> Report:
         f"Nine tenants ask for {QUIET_SHARE:.0%} of what the shard serves flat out, {QUIET_SHARE / 9:.0%} each; the "
         f"tenth for ten times as much ({TENFOLD:.0%}), or for {FLOOD:.0%}. Latency is from when a request was due. "
         f"At most {MOST_IN_HAND} requests are in hand; more are turned away, whoever sent them. Stretches alternate. "
-        "Time is that in which this process had a core or would have slept (bench/own_time.py); --set clock=wall for the "
-        "wall clock, which on a machine in use measures the others."
+        "Time is that in which this process had a core or would have slept (bench/own_time.py); --set clock=wall for "
+        "the wall clock, which on a machine in use measures the others."
     )
     report.notes.append(
         f"The server is a stand-in: {AT_ONCE} queries at once, in order of arrival, in lognormal times of mean "
