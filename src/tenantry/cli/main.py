@@ -16,16 +16,19 @@ from tenantry.cli import (
     adopt,
     advice,
     audit,
+    autopilot,
     backups,
     documents,
     health,
     indexes,
     keys,
     maintenance,
+    migrate,
     moves,
     plans,
     records,
     restores,
+    rollups,
     service_plans,
     setup,
     shards,
@@ -51,12 +54,12 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
 ORDER = (
     *("demo", "init", "serve"),
     *("index", "shard", "tenant", "plans", "keys", "audit", "usage"),
-    *("docs", "search", "search-all"),
+    *("docs", "search", "search-all", "rollup"),
     *("upsert", "query", "fetch", "update", "delete", "ids"),
-    *("move", "moves", "plan", "rebalance"),
+    *("move", "moves", "plan", "rebalance", "migrate"),
     *("backup", "restore"),
     *("adopt", "advise", "cost"),
-    *("stats", "health", "verify-routing"),
+    *("stats", "health", "autopilot", "verify-routing"),
     *("version", "completion"),
 )
 
@@ -87,16 +90,19 @@ def build() -> typer.Typer:
         app.add_typer(group, rich_help_panel=work)
     app.add_typer(documents.app, rich_help_panel=documents.PANEL)
     documents.register(app)
+    app.add_typer(rollups.app, rich_help_panel=documents.PANEL)
     records.register(app)
     moves.register(app)
     app.add_typer(moves.app, rich_help_panel=moves.PANEL)
     plans.register(app)
+    app.add_typer(migrate.app, rich_help_panel=moves.PANEL)
     backups.register(app)
     restores.register(app)
     adopt.register(app)
     advice.register(app)
     maintenance.register(app)
     health.register(app)
+    autopilot.register(app)
     local_command(app, "version", examples=["tenantry version --json"], panel="About")(version)
     local_command(app, "completion", examples=['eval "$(tenantry completion bash)"'], panel="About")(completion)
     return app

@@ -10,10 +10,13 @@ from tenantry.gateway.native import (
     admin,
     advice,
     audit,
+    autopilot,
     backups,
     data,
     health,
+    migrations,
     moves,
+    rollups,
     routes_backups,
     searching,
     service,
@@ -59,7 +62,10 @@ def routes() -> list[Endpoint]:
         *health.routes(_see),
         *watching.routes(FACE, _see),
         *audit.routes(FACE),
+        *rollups.routes(FACE),
+        *autopilot.routes(_see, _control),
         *routes_backups.routes(_admin),
+        *migrations.routes(_see, _control),
     ]
 
 
