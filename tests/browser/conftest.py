@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, Response, sync_playwright
 
 from tenantry.cluster import Cluster
 from tenantry.model.records import Record
@@ -32,6 +32,8 @@ LARGE = {"northwind": 2_400, "globex": 900, "initech": 700, "umbrella": 600, "ho
 SMALL = 64
 SETTINGS = {"health_check_s": "1", "health_window_s": "20", "moves_at_once": "8", "moves_per_shard": "8"}
 HEADERS = {"Api-Key": ADMIN_KEY}
+#: What tests ask for to be refused: a login with a wrong key, a plan of a shard that is not there.
+REFUSALS = {(401, "/v1/whoami"), (404, "/v1/indexes/default/plan")}
 
 
 async def _fill(folder: Path) -> None:
@@ -134,11 +136,16 @@ def watched(browser: Browser, url: str, **options: object) -> Iterator[Page]:
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("console", lambda told: wrong.append(told.text) if told.type in ("error", "warning") else None)
+    page.on("response", lambda got: wrong.append(f"{got.status} {got.url}") if _bad(got) else None)
     page.on("request", lambda sent: None if _own(sent.url, url) else wrong.append(f"asked {sent.url}"))
     yield page
     context.close()
-    # A refused login is in the console of every browser.
-    assert [one for one in wrong if "401 (Unauthorized)" not in one] == []
+    # Browsers write every refusal into the console, without saying of what; they are judged above.
+    assert [one for one in wrong if not one.startswith("Failed to load resource: the server responded")] == []
+
+
+def _bad(got: Response) -> bool:
+    return got.status >= 400 and (got.status, urlsplit(got.url).path) not in REFUSALS
 
 
 def _own(asked: str, url: str) -> bool:

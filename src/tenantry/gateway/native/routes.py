@@ -18,6 +18,7 @@ from tenantry.gateway.native import (
     moves,
     rollups,
     routes_backups,
+    routes_keys,
     searching,
     service,
     watching,
@@ -58,7 +59,7 @@ def routes() -> list[Endpoint]:
         *_plans(),
         *service.routes(_see, _control, partial(Endpoint, face=FACE, access=Access.COUNT)),
         *advice.routes(_see, _admin),
-        *_keys(),
+        *routes_keys.routes(_admin),
         *health.routes(_see),
         *watching.routes(FACE, _see),
         *audit.routes(FACE),
@@ -456,47 +457,5 @@ def _plans() -> list[Endpoint]:
             response=wire_moves.Run,
             streams=True,
             summary="Watch a run (server-sent events)",
-        ),
-    ]
-
-
-def _keys() -> list[Endpoint]:
-    return [
-        _admin(
-            method="GET",
-            path="/v1/keys",
-            handle=admin.list_keys,
-            query=wire.ListKeys,
-            response=wire.Keys,
-            summary="List API keys",
-        ),
-        _admin(
-            method="POST",
-            path="/v1/keys/{id}/rotate",
-            handle=admin.rotate_key,
-            request=wire.RotateKey,
-            response=wire.CreatedKey,
-            status=201,
-            action="key.rotate",
-            summary="Put a new API key in place of one",
-        ),
-        _admin(
-            method="POST",
-            path="/v1/keys",
-            handle=admin.create_key,
-            request=wire.CreateKey,
-            response=wire.CreatedKey,
-            status=201,
-            action="key.create",
-            about={"index": "index", "tenant": "tenant"},
-            summary="Create an API key",
-        ),
-        _admin(
-            method="DELETE",
-            path="/v1/keys/{id}",
-            handle=admin.revoke_key,
-            status=204,
-            action="key.revoke",
-            summary="Revoke an API key",
         ),
     ]

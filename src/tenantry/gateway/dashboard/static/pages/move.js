@@ -60,7 +60,8 @@ function told(move) {
   return progress.passes ? `${count(progress.copied)} records copied` : "";
 }
 
-export function MoveCard({ who, index, move }) {
+// `whole`: its details are on the same page.
+export function MoveCard({ who, index, move, whole = false }) {
   const share = ENDED.has(move.phase) ? 1 : (WAY.indexOf(move.phase) + (move.phase === "copy" ? move.progress.share : 0)) / (WAY.length - 1);
   return html`
     <article class="card move" aria-label=${`Move of ${move.tenant}`}>
@@ -75,7 +76,7 @@ export function MoveCard({ who, index, move }) {
       <div class="row">
         <small class="grow">${told(move)}${move.lag ? ` · ${count(move.lag)} writes behind` : ""}</small>
         ${may(who, "control") && verbsOf(move).map((verb) => html`<${Verb} key=${verb} index=${index} move=${move} verb=${verb} />`)}
-        <a class="button" href=${link(index, "moves", move.id)}>Details</a>
+        ${!whole && html`<a class="button" href=${link(index, "moves", move.id)}>Details</a>`}
       </div>
       ${move.error && html`<${Mind}>${move.error}<//>`}
     </article>
@@ -110,7 +111,7 @@ export function Details({ move }) {
                 ["Missing, extra, different at first", `${count(proof.missing)}, ${count(proof.extra)}, ${count(proof.different)}`],
                 ["Rounds", count(proof.rounds)],
                 ["Own vectors asked of both sides", `${count(proof.samples)}; ${percent(proof.overlap)} of hits alike`],
-                ["Log entries", `${count(proof.log_from)} to ${count(proof.log_to)}`],
+                ["Writes meanwhile", proof.log_to < proof.log_from ? "none" : `log entries ${count(proof.log_from)} to ${count(proof.log_to)}`],
                 ["Verified", `${moment(proof.verified_at)}, in ${duration(proof.took_s)}`],
               ]}
             />

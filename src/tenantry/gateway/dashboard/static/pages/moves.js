@@ -52,7 +52,7 @@ function One({ who, index, name }) {
         const move = live.moves.get(name) ?? loaded;
         return html`
           <div class="heading page-heading"><h1 tabindex="-1">Move of ${move.tenant}</h1></div>
-          <${MoveCard} who=${who} index=${index} move=${move} />
+          <${MoveCard} who=${who} index=${index} move=${move} whole />
           <${Details} move=${move} />
         `;
       }}
