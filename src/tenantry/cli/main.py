@@ -18,6 +18,7 @@ from tenantry.cli import (
     audit,
     backups,
     documents,
+    files,
     health,
     indexes,
     keys,
@@ -55,6 +56,7 @@ ORDER = (
     *("upsert", "query", "fetch", "update", "delete", "ids"),
     *("move", "moves", "plan", "rebalance"),
     *("backup", "restore"),
+    *("import", "export"),
     *("adopt", "advise", "cost"),
     *("stats", "health", "verify-routing"),
     *("version", "completion"),
@@ -93,6 +95,7 @@ def build() -> typer.Typer:
     plans.register(app)
     backups.register(app)
     restores.register(app)
+    files.register(app)
     adopt.register(app)
     advice.register(app)
     maintenance.register(app)

@@ -17,6 +17,7 @@ from tenantry.cluster.advice import AdviceAdmin
 from tenantry.cluster.audit import Audit
 from tenantry.cluster.backups import BackupAdmin, scheduled
 from tenantry.cluster.cursors import Cursors
+from tenantry.cluster.files import FileAdmin
 from tenantry.cluster.handles import TenantHandle
 from tenantry.cluster.indexes import IndexAdmin
 from tenantry.cluster.keys import KeyAdmin
@@ -168,6 +169,7 @@ class Cluster:
         routing_checks, health_checks: what runs regularly while the cluster is served, and what it found.
         backups: backup and restore.
         adoption: existing indexes as shards.
+        files: records from files, and into them.
         advice: what it costs, whose cost it is, and how many shards are needed.
         service_plans, usage: what tenants may use, and what they used.
         service: limits as they are kept to.
@@ -292,6 +294,7 @@ class Cluster:
         besides = (*(["redis"] if parts.shared is not None else []), *([] if parts.sole else ["postgresql"]))
         self.advice = AdviceAdmin(monitor, self._sharing.fresh, catalog, parts.prices, besides)
         self.adoption = AdoptAdmin(catalog, pool, self.shards, self.advice, self.plans, clock, limits)
+        self.files = FileAdmin(self.router, catalog.tenants, limits)
 
     def _watch(self, parts: Parts, context: Context, shared: Shared) -> None:
         """What looks after it while it is served."""
