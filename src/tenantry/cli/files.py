@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tenantry.cli.command import Session, command
-from tenantry.cli.failures import ExitCode, Failure, usage
+from tenantry.cli.failures import ExitCode, Failure, from_error, usage
+from tenantry.errors import TenantryError
 
 if TYPE_CHECKING:
-    from tenantry.files.exporter import ExportReport
-    from tenantry.files.importer import ImportReport, Refusal
+    from tenantry.files.importer import Importer, ImportReport, Refusal
     from tenantry.files.sending import Objection
     from tenantry.model.records import Record
 
@@ -130,14 +130,18 @@ async def import_files(
         try:
             report = await importer.run()
         except Failure as failure:
-            raise _resumable(failure, importer.state_file) from failure
+            raise _resumable(failure, importer) from failure
+        except TenantryError as error:
+            raise _resumable(from_error(error), importer) from error
     _show(session, report)
 
 
-def _resumable(failure: Failure, state: Path) -> Failure:
-    if not state.exists():
+def _resumable(failure: Failure, importer: Importer) -> Failure:
+    """Says how much is written, and how to go on."""
+    if importer.dry_run or not importer.state_file.exists():
         return failure
-    hint = f"{failure.hint}; the same command with --resume goes on" if failure.hint else "go on with --resume"
+    done = f"{importer.written:,} records are written; the same command with --resume goes on"
+    hint = f"{failure.hint}; {done}" if failure.hint else done
     return Failure(failure.message, hint, failure.exit_code, code=failure.code, field=failure.field)
 
 
@@ -193,7 +197,7 @@ async def export(
     found = format_of(to, check_format(format))
     target = Target(to, found, all or len(set(tenant or ())) > 1, replace=replace, document_field=document_field)
     with session.out.progress("export", None) as bar:
-        report = await write(_Origin(session, tenant), target, str(to), bar.advance)
+        report = await write(_Origin(session, tenant), target, str(to), bar.advance, all=all)
     import msgspec
 
     rows = list(report.tenants.items())
@@ -311,5 +315,3 @@ class _Origin:
 
         answer = await self._session.api.post(*self._session.tenant(tenant, "fetch"), body={"ids": ids})
         return [Record(one["id"], as_vector(one["values"]), one["metadata"]) for one in answer["records"]]
-
-

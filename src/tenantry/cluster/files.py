@@ -96,7 +96,8 @@ class FileAdmin:
         found: Format = format_of(Path(to), check_format(format))
         many = tenants is None or len(tenants) > 1
         target = Target(Path(to), found, many, replace=replace, document_field=document_field)
-        return await export(_From(self._router, self._tenants, index, tenants), target, str(to), advance)
+        origin = _From(self._router, self._tenants, index, tenants)
+        return await export(origin, target, str(to), advance, all=tenants is None)
 
 
 class _Into:

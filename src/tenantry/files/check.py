@@ -85,7 +85,9 @@ def _tenant(row: Row, whose: Whose) -> Any:
     if row.tenant is not None:
         return row.tenant
     if whose.folder is None:
-        raise InvalidArgument("tenant", None, "a tenant: the file names none; say whose with --tenant or --tenant-field")
+        raise InvalidArgument(
+            "tenant", None, "a tenant: the file names none; say whose with --tenant or --tenant-field"
+        )
     return whose.folder
 
 
@@ -122,9 +124,14 @@ def flattened(metadata: dict[str, Any]) -> dict[str, Any]:
 
 class Seen:
     """Which names there were: 64-bit hashes of them, so that of 20 million names two are taken for one with a
-    probability of 1 in 90,000 (birthday bound)."""
+    probability of 1 in 90,000 (birthday bound).
 
-    def __init__(self) -> None:
+    Args:
+        part: so many are sorted at once.
+    """
+
+    def __init__(self, part: int = 1 << 16) -> None:
+        self._part = part
         self._recent: set[int] = set()
         self._older: list[NDArray[np.uint64]] = []
         self._count = 0
@@ -143,7 +150,7 @@ class Seen:
             return True
         self._recent.add(hashed)
         self._count += 1
-        if len(self._recent) >= 1 << 16:
+        if len(self._recent) >= self._part:
             self._older.append(np.sort(np.fromiter(self._recent, np.uint64, len(self._recent))))
             self._recent = set()
             if len(self._older) > MERGED_FROM:

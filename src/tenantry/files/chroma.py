@@ -1,7 +1,7 @@
 """Chroma's records, as ``collection.get(include=["embeddings", "metadatas", "documents"])`` gives them.
 
-One object of lists, an entry a record: ``ids``, ``embeddings``, ``metadatas``, ``documents``, ``uris``. A document, which
-is a text, becomes a field of the metadata; see https://docs.trychroma.com/docs/collections/add-data.
+One object of lists, an entry a record: ``ids``, ``embeddings``, ``metadatas``, ``documents``, ``uris``. A document,
+which is a text, becomes a field of the metadata; see https://docs.trychroma.com/docs/collections/add-data.
 """
 
 from __future__ import annotations

@@ -38,12 +38,13 @@ class ExportReport(msgspec.Struct, frozen=True):
     to: str
 
 
-async def export(origin: Origin, target: Target, to: str, advance: Callable[[int], None]) -> ExportReport:
+async def export(origin: Origin, target: Target, to: str, advance: Callable[[int], None], *, all: bool) -> ExportReport:
     """Write all tenants of an origin. A tenant that is written to meanwhile is not as it was at one moment: each record
-    is as it was at some instant. ``advance`` hears of records.
+    is as it was at some instant. ``advance`` hears of records. ``all``: they were not asked for by name, so those that have
+    nothing to give, such as suspended ones, are left out and reported.
 
     Raises:
-        AlreadyExists: a file is there. InvalidArgument: the format cannot hold a record or a tenant's name.
+        NotFound, Refused: of a tenant that was named. AlreadyExists: a file is there. InvalidArgument: the format cannot hold a record or a tenant's name.
         OSError: the disk. What was not finished is removed.
     """
     counts: dict[str, int] = {}
@@ -56,6 +57,8 @@ async def export(origin: Origin, target: Target, to: str, advance: Callable[[int
             try:
                 page = await anext(pages, None)
             except (NotFound, Refused) as error:
+                if not all:
+                    raise
                 left_out[tenant] = str(error)
                 continue
             count = 0

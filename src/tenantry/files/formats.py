@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from io import BufferedReader, RawIOBase
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import msgspec
 
@@ -69,9 +69,9 @@ class Counting(RawIOBase):
         """It is."""
         return True
 
-    def readinto(self, buffer: object) -> int | None:
+    def readinto(self, buffer: Any) -> int | None:
         """As any raw file."""
-        count = cast(int | None, self._file.readinto(buffer))  # type: ignore[attr-defined]
+        count: int | None = self._file.readinto(buffer)
         if count:
             self._advance(count)
         return count
@@ -146,4 +146,6 @@ def _guess(path: Path, start: bytes, lines: bool) -> Format:
             return format
     if "values" in names:
         return Format.PINECONE
-    raise InvalidArgument("format", f"auto for {path}", "one of parquet, jsonl, pinecone, qdrant, chroma: it cannot be told")
+    raise InvalidArgument(
+        "format", f"auto for {path}", "one of parquet, jsonl, pinecone, qdrant, chroma: it cannot be told"
+    )

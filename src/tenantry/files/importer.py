@@ -158,8 +158,14 @@ class Importer:
         self._advance = advance
         self._journal = Journal(options.rejects)
         self._reasons: dict[str, tuple[str, int]] = {}
-        self._tenants: Counter[str] = Counter()
         self._rows = 0
+        self.written = 0
+        """Records so far, of all runs of this import."""
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether nothing is written."""
+        return self._options.dry_run
 
     @property
     def state_file(self) -> Path:
@@ -174,6 +180,7 @@ class Importer:
     async def run(self) -> ImportReport:
         """Carry it out."""
         state = await self._taken_up()
+        self.written = state.written
         resumed = state.written + state.rejected
         windows = self._windows(state)
         following = asyncio.create_task(asyncio.to_thread(next, windows, None))
@@ -181,6 +188,7 @@ class Importer:
             while (window := await following) is not None:
                 following = asyncio.create_task(asyncio.to_thread(next, windows, None))
                 state = await self._carry_out(window, state)
+                self.written = state.written
                 if state.rejected > self._options.max_rejects:
                     raise Refused(self._too_many(state))
         finally:
@@ -223,7 +231,8 @@ class Importer:
             if changed or len(marks) != len(found.files):
                 what = changed[0] if changed else "the list of files"
                 raise Refused(
-                    f"{what} has changed since the import was interrupted; remove {self._journal.state_file} to begin anew"
+                    f"{what} has changed since the import was interrupted; "
+                    f"remove {self._journal.state_file} to begin anew"
                 )
         await asyncio.to_thread(self._journal.begin, found or fresh, resumed=found is not None)
         return found or fresh

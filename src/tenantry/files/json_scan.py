@@ -33,11 +33,13 @@ class Element(msgspec.Struct, frozen=True):
         path: of the list or object that it is in.
         key: its name there, in an object.
         raw: it, as JSON.
+        whole: it is what stands at the path itself, which is neither a list nor an object.
     """
 
     path: Path
     key: str | None
     raw: bytes
+    whole: bool = False
 
 
 class Scanner:
@@ -86,7 +88,7 @@ class Scanner:
                 yield Element(path, None, self._value())
         elif inside and path:
             self.reached = True
-            yield Element(path, None, self._value())
+            yield Element(path, None, self._value(), whole=True)
         else:
             self._pass_over()
 

@@ -44,7 +44,7 @@ def unreadable(number: int, text: bytes, error: Exception) -> Row:
     if (found := _NOT_JSON.search(text)) is not None:
         return broken(number, "values", f"values: {found[1].decode()} is not a finite number", shown)
     said = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-    return broken(number, "", f"not JSON: {said[:1].lower()}{said[1:]}", shown)
+    return broken(number, "", f"not JSON: {said.removeprefix('JSON is malformed: ')}", shown)
 
 
 def record_row(number: int, value: Any) -> Row:
@@ -63,4 +63,6 @@ def _line(stream: BinaryIO, name: str, number: int) -> bytes:
     try:
         return stream.readline(LINE_MOST_BYTES + 1)
     except UNPACKING as error:
-        raise Corrupt(f"{name} cannot be unpacked after line {number:,} ({error}); it was cut off or changed") from error
+        raise Corrupt(
+            f"{name} cannot be unpacked after line {number:,} ({error}); it was cut off or changed"
+        ) from error

@@ -106,9 +106,7 @@ def _vectors(column: Any) -> list[NDArray[np.float32] | None]:
     flat = np.asarray(lists.values.to_numpy(zero_copy_only=False), np.float32)
     offsets = lists.offsets.to_numpy(zero_copy_only=False).tolist()
     there = lists.is_valid().to_pylist()
-    return [
-        flat[offsets[place] : offsets[place + 1]] if there[place] else None for place in range(len(lists))
-    ]
+    return [flat[offsets[place] : offsets[place + 1]] if there[place] else None for place in range(len(lists))]
 
 
 class ParquetWriter:
@@ -160,7 +158,9 @@ class ParquetWriter:
         columns = [
             pa.array([record.id for record in records], pa.string()),
             pa.ListArray.from_arrays(pa.array(offsets), pa.array(flat), type=self._schema.field("values").type),
-            pa.array([_encode(record.metadata).decode() if record.metadata else None for record in records], pa.string()),
+            pa.array(
+                [_encode(record.metadata).decode() if record.metadata else None for record in records], pa.string()
+            ),
         ]
         if self._whose:
             columns.append(pa.array([tenant for tenant, _ in self._held], pa.string()))

@@ -1,8 +1,10 @@
-"""Qdrant's points, as its scroll gives them: https://api.qdrant.tech/api-reference/points/scroll-points
+"""Qdrant's points, as its scroll gives them.
 
+See https://api.qdrant.tech/api-reference/points/scroll-points:
 ``{"result": {"points": [{"id", "vector", "payload"}], "next_page_offset"}}``, several such pages one after the other, a
 list of points, or a point a line. Ids are whole numbers or UUIDs there. An id that is neither is written as the UUID
-version 5 of it, and the payload keeps the id itself in `ID_KEY`; reading knows one from another by making that UUID again.
+version 5 of it, and the payload keeps the id itself in `ID_KEY`; reading knows one from another by making that UUID
+again.
 """
 
 from __future__ import annotations
@@ -67,7 +69,7 @@ def expanded(number: int, value: Any, vector: str | None) -> list[Row]:
 
 
 def point_id(id: str) -> str | int:
-    """What a point of that id is called in Qdrant: the id, if it is a whole number or a UUID as they are written there."""
+    """What a point of that id is called in Qdrant: the id, if it is a whole number or a UUID as written there."""
     if id.isascii() and id.isdigit() and str(int(id)) == id and int(id) < _MOST:
         return int(id)
     try:
@@ -83,7 +85,9 @@ def point(record: Record) -> dict[str, Any]:
     id = point_id(record.id)
     payload: Metadata = dict(record.metadata or {})
     if ID_KEY in payload:
-        raise InvalidArgument(f"metadata.{ID_KEY}", record.id, "a name that is not taken by what keeps ids in this format")
+        raise InvalidArgument(
+            f"metadata.{ID_KEY}", record.id, "a name that is not taken by what keeps ids in this format"
+        )
     if str(id) != record.id:
         payload[ID_KEY] = record.id
     return {"id": id, "vector": record.values.tolist(), "payload": payload}

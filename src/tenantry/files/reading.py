@@ -90,7 +90,9 @@ def _of_documents(path: Path, format: Format, options: ReadOptions, advance: Adv
                 yield qdrant.row(number, value, options.vector)
         if not scanner.reached:
             wanted = ", ".join(".".join(one) for one in paths if one)
-            raise InvalidArgument("format", f"{format} for {path}", f"JSON with a list at {wanted}, or a list of records")
+            raise InvalidArgument(
+                "format", f"{format} for {path}", f"JSON with a list at {wanted}, or a list of records"
+            )
 
 
 def _of_columns(path: Path, options: ReadOptions, advance: Advance) -> Iterator[Row]:
@@ -103,9 +105,10 @@ def _of_columns(path: Path, options: ReadOptions, advance: Advance) -> Iterator[
             columns[name] = scanner.elements([(name,)])
         first = {name: next(one, None) for name, one in columns.items()}
         # A list that is null, or not there at all, has no entries; ``ids`` must have.
-        there = {name for name, one in first.items() if one is not None and one.raw != b"null"}
-        if first["ids"] is not None and "ids" not in there:
-            raise Corrupt(f"{path}: ids is null")
+        there = {name for name, one in first.items() if one is not None and not one.whole}
+        for name, one in first.items():
+            if one is not None and one.whole and (name == "ids" or one.raw != b"null"):
+                raise Corrupt(f"{path}: {name} is no list")
         number = 0
         current = {name: first[name] for name in there}
         while current and all(one is not None for one in current.values()):
@@ -116,7 +119,9 @@ def _of_columns(path: Path, options: ReadOptions, advance: Advance) -> Iterator[
             current = {name: next(columns[name], None) for name in there}
         if any(one is not None for one in current.values()):
             longer = sorted(name for name, one in current.items() if one is not None)
-            raise Corrupt(f"{path}: {', '.join(longer)} has more entries than the other lists, which end after {number:,}")
+            raise Corrupt(
+                f"{path}: {', '.join(longer)} has more entries than the other lists, which end after {number:,}"
+            )
 
 
 def _decoded(number: int, element: Element) -> Any | Row:

@@ -50,7 +50,9 @@ def sources(given: Sequence[Path], format: Format | None) -> list[Source]:
         if one.is_dir():
             inner = sorted(path for path in one.rglob("*") if _is_data(path, one))
             if not inner:
-                raise InvalidArgument("file", str(one), f"a folder with files that end in {', '.join(ENDINGS)}, or .gz after it")
+                raise InvalidArgument(
+                    "file", str(one), f"a folder with files that end in {', '.join(ENDINGS)}, or .gz after it"
+                )
             found += [_source(path, format, one) for path in inner]
         elif one.exists():
             found.append(_source(one, format, None))

@@ -44,7 +44,9 @@ def format_of(path: Path, wanted: Format | None) -> Format:
         return Format.PARQUET
     if name.endswith((".jsonl", ".ndjson")):
         return Format.JSONL
-    raise InvalidArgument("format", f"auto for {path}", "a name that ends in .parquet, .jsonl or .jsonl.gz, or --format")
+    raise InvalidArgument(
+        "format", f"auto for {path}", "a name that ends in .parquet, .jsonl or .jsonl.gz, or --format"
+    )
 
 
 class Target:
@@ -74,7 +76,9 @@ class Target:
             return self._to
         if "/" in tenant or "\x00" in tenant or tenant.startswith(".") or len(tenant.encode()) > NAME_BYTES:
             raise InvalidArgument(
-                "tenant", tenant, f"a name that a file can have, for {self._format}; --format jsonl or parquet takes any"
+                "tenant",
+                tenant,
+                f"a name that a file can have, for {self._format}; --format jsonl or parquet takes any",
             )
         return self._to / tenant / "0.parquet" if self._format is Format.PINECONE else self._to / f"{tenant}.json"
 
