@@ -40,11 +40,12 @@ class ExportReport(msgspec.Struct, frozen=True):
 
 async def export(origin: Origin, target: Target, to: str, advance: Callable[[int], None], *, all: bool) -> ExportReport:
     """Write all tenants of an origin. A tenant that is written to meanwhile is not as it was at one moment: each record
-    is as it was at some instant. ``advance`` hears of records. ``all``: they were not asked for by name, so those that have
-    nothing to give, such as suspended ones, are left out and reported.
+    is as it was at some instant. ``advance`` hears of records. ``all``: they were not asked for by name, so those
+    that have nothing to give, such as suspended ones, are left out and reported.
 
     Raises:
-        NotFound, Refused: of a tenant that was named. AlreadyExists: a file is there. InvalidArgument: the format cannot hold a record or a tenant's name.
+        NotFound, Refused: of a tenant that was named. AlreadyExists: a file is there.
+        InvalidArgument: the format cannot hold a record or a tenant's name.
         OSError: the disk. What was not finished is removed.
     """
     counts: dict[str, int] = {}
