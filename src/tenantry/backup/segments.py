@@ -3,7 +3,9 @@
 A segment is a Parquet file with the columns ``id`` (string), ``values`` (list of float32, of the index's dimension) and
 ``metadata`` (JSON; null for none), in ascending order of id: any tool that reads Parquet reads it. Values are stored
 byte by byte (BYTE_STREAM_SPLIT), which compresses float32 best; see
-https://parquet.apache.org/docs/file-format/data-pages/encodings/
+https://parquet.apache.org/docs/file-format/data-pages/encodings/. They are packed with LZ4, for only one byte of four
+gives way at all: zstd makes a tenth less of them in twice the time (bench ``backup``). Ids and metadata are packed
+with zstd.
 """
 
 from __future__ import annotations
@@ -89,8 +91,8 @@ def pack(block: Block) -> Packed:
     parquet.write_table(
         pa.Table.from_arrays(columns, schema=schema),
         sink,
-        compression="zstd",
-        compression_level=1,
+        compression={"id": "zstd", "values.list.element": "lz4", "metadata": "zstd"},
+        compression_level={"id": 1, "metadata": 1},
         use_dictionary=False,
         write_statistics=False,
         store_schema=False,
