@@ -5,11 +5,12 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 SDK_VENVS := .venv-sdk
 SERVERS := .venv-servers
+AUDIT := .venv-audit
 ARGS   ?=
 COURSES ?= 10000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt lock bench soak clean sdk-venvs servers
+.PHONY: help setup demo test check fmt lock bench soak audit clean sdk-venvs servers
 
 help:  ## Show what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +55,15 @@ check: setup  ## Lint, types, layers, docs: what CI runs before the tests
 	@$(BIN)/lint-imports
 	@$(BIN)/python tests/house.py
 
+# In an environment of its own: what audits is no dependency of what is audited.
+audit: $(AUDIT)/.ready  ## Look the locked dependencies up among known vulnerabilities
+	@$(AUDIT)/bin/python tests/audit/audit.py
+$(AUDIT)/.ready: tests/audit/pip-audit.lock
+	@echo "Setting up $(@D) from $<"
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 fmt: setup  ## Format the code and mend what the linter can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
@@ -72,9 +82,9 @@ lock: setup  ## Resolve the lock files anew (needs uv on the PATH)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --group build --group test \
 	  --group lint --generate-hashes --no-emit-index-url --no-header --quiet -o requirements.lock
 	uv pip compile pyproject.toml --universal --python-version 3.11 --extra postgres --extra pgvector --extra redis \
-	  --extra openai --extra milvus --extra qdrant --extra pinecone --extra s3 -c requirements.lock --generate-hashes --no-emit-index-url --no-header --quiet -o deploy/requirements.lock
-	for lock in tests/sdk/pinecone3 tests/sdk/pinecone7 tests/servers/servers bench/peers; do uv pip compile $$lock.in --universal --python-version 3.11 \
+	  --extra openai --extra milvus --extra qdrant --extra pinecone --extra s3 --extra otel -c requirements.lock --generate-hashes --no-emit-index-url --no-header --quiet -o deploy/requirements.lock
+	for lock in tests/sdk/pinecone3 tests/sdk/pinecone7 tests/servers/servers tests/audit/pip-audit bench/peers; do uv pip compile $$lock.in --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --quiet -o $$lock.lock || exit 1; done
 
 clean:  ## Remove environments, caches and the demo's data
-	rm -rf $(VENV) $(SDK_VENVS) $(SERVERS) .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache demo-data
+	rm -rf $(VENV) $(SDK_VENVS) $(SERVERS) $(AUDIT) .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache demo-data

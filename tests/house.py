@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from house_access import access_reference
+from house_grafana import grafana_dashboard
 
 ROOT = Path(__file__).resolve().parent.parent
 MOST_LINES = 500
@@ -80,11 +81,12 @@ def settings_file() -> str:
     return "\n".join(lines) + "\n"
 
 
-#: Files that are made from the settings.
+#: Files that are made from the settings, the routes and the list of panels.
 MADE = {
     "docs/reference/settings.md": settings_reference,
     "docs/reference/access.md": access_reference,
     "deploy/tenantry.env": settings_file,
+    "deploy/grafana/dashboards/tenantry.json": grafana_dashboard,
 }
 
 

@@ -64,6 +64,12 @@ class Settings(BaseSettings):
         le=1,
         description="Second requests to slow shards for each first one, at most, in cross-tenant searches; 0 for none.",
     )
+    search_rollup_lag_s: float = Field(
+        default=SearchLimits().rollup_lag_s,
+        ge=0,
+        description="How far behind the roll-up of an index may be for a cross-tenant search to use it, seconds; "
+        "0 for never.",
+    )
     search_cache_s: float = Field(
         default=SearchLimits().cache_s,
         ge=0,
@@ -170,6 +176,11 @@ class Settings(BaseSettings):
         le=1,
         description="Used share of a shard under which it is a waste, where the others would do.",
     )
+    health_wasteful_grace_s: float = Field(
+        default=Thresholds().wasteful_grace_s,
+        ge=0,
+        description="So long after it was registered no shard is called a waste, seconds: it is still to be filled.",
+    )
     health_uneven_sizes: float = Field(
         default=Thresholds().uneven_sizes,
         ge=0,
@@ -230,6 +241,15 @@ class Settings(BaseSettings):
         le=1_000,
         description="Tenants with metrics of their own, and in reports of health: the busiest; 0 for none.",
     )
+    tracing: bool = Field(
+        default=False,
+        description="Whether OpenTelemetry spans are sent; its own OTEL_... variables say where to, and which.",
+    )
+    autopilot_check_s: float = Field(
+        default=60.0,
+        ge=0,
+        description="Pause between a gateway's looks for work of the auto-pilot, seconds; 0 for none.",
+    )
     backup_url: str | None = Field(
         default=None, description="Where backups are kept: a folder, or s3://bucket/prefix; S3 takes AWS_... variables."
     )
@@ -286,6 +306,7 @@ class Settings(BaseSettings):
             hedge_share=self.search_hedge_share,
             cache_s=self.search_cache_s,
             cache_bytes=self.search_cache_mb * 2**20,
+            rollup_lag_s=self.search_rollup_lag_s,
         )
 
     def limits(self) -> Limits:

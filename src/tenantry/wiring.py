@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cached_property
@@ -34,6 +35,7 @@ from tenantry.ports import (
     Notifier,
     SharedRoutes,
     Telemetry,
+    Tracer,
     VectorBackend,
 )
 from tenantry.settings import CATALOG_FILE, Settings
@@ -149,6 +151,15 @@ class Wiring:
         """Lock the embedded shards' folder for this process, where the catalog is in that folder too. Raises Locked."""
         if self.settings.catalog_url is None:
             self.engine.start()
+
+    def free_bytes(self, shard: Shard) -> int | None:
+        """Free disk under a shard; None: its engine does not tell."""
+        if shard.backend != EMBEDDED:
+            return None
+        try:
+            return shutil.disk_usage(self.settings.data).free
+        except OSError:
+            return None
 
     async def close(self) -> None:
         """Close embedders and the engine."""
@@ -283,6 +294,20 @@ def limiter_of(settings: Settings) -> Limiter | None:
     return made
 
 
+def tracer_of(settings: Settings) -> Tracer | None:
+    """What makes spans; nothing unless it is asked for. Raises Unsupported."""
+    if not settings.tracing:
+        return None
+    try:
+        module = import_module("tenantry.telemetry.opentelemetry")
+    except ModuleNotFoundError as error:
+        raise Unsupported(
+            "TENANTRY_TRACING needs OpenTelemetry, which is not installed: pip install 'tenantry[otel]'"
+        ) from error
+    made: Tracer = module.open_tracer()
+    return made
+
+
 def _with_redis(module: str) -> ModuleType:
     try:
         return import_module(module)
@@ -332,6 +357,7 @@ async def _has_indexes(settings: Settings) -> bool:
 async def _open(settings: Settings, telemetry: Telemetry | None, *, restoring: bool = False) -> Cluster:
     tables = None if settings.prices is None else read_prices(settings.prices)
     prices(tables)  # a bad file is told of now
+    tracer = tracer_of(settings)
     catalog = await open_catalog(settings.catalog())
     history = "" if settings.catalog_url is None else await catalog.history()
     wiring = Wiring(settings)
@@ -347,6 +373,8 @@ async def _open(settings: Settings, telemetry: Telemetry | None, *, restoring: b
     async def close() -> None:
         await wiring.close()
         await catalog.aclose()
+        if tracer is not None:
+            await tracer.aclose()
 
     return Cluster(
         Parts(
@@ -385,5 +413,8 @@ async def _open(settings: Settings, telemetry: Telemetry | None, *, restoring: b
             backup_key=lambda: backup_key_of(settings),
             deleted_retention_s=settings.deleted_retention_s,
             prices=tables,
+            free_bytes=wiring.free_bytes,
+            autopilot_every_s=settings.autopilot_check_s,
+            tracer=tracer,
         )
     )

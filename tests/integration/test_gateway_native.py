@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from checked import Checked
 from gateway_process import ADMIN_KEY, GatewayProcess, running_gateway
 from walk_backups import walk_backups
+from walk_migrations import walk_migrations
 from walk_service import walk_service
 
 DIMENSION = 256  # that of the local embedding model
@@ -434,6 +435,10 @@ def test_cost_and_advice_that_cannot_be(ask: Checked, path: str, body: Any, word
     at = {"index": "default"} if "{" in path else {}
     growth = {"growth": 0.1} if "months" in body else {}
     assert word in ask("POST", path, status=400, json=body | growth, **at)["error"]["message"]
+
+
+def test_migrations_in_waves(ask: Checked) -> None:
+    walk_migrations(ask)
 
 
 def test_plans_of_tenants_limits_and_usage(ask: Checked) -> None:

@@ -157,3 +157,24 @@ def test_an_expensive_one_takes_no_more_than_a_cheap_one() -> None:
 def test_senseless_entries_are_bugs(weight: int, cost: int) -> None:
     with pytest.raises(Bug):
         FairQueue[None]().push("a", weight, cost, None)
+
+
+@given(steps, weights, st.sets(st.sampled_from(FLOWS)))
+def test_flows_that_are_passed_over_wait_and_lose_nothing(
+    steps: list[tuple[str, int] | None], weights: dict[str, int], passed: set[str]
+) -> None:
+    queue: FairQueue[int] = FairQueue()
+    waiting: dict[str, list[int]] = defaultdict(list)
+    for number, step in enumerate(steps):
+        if step is not None:
+            queue.push(step[0], weights[step[0]], step[1], number)
+            waiting[step[0]].append(number)
+        else:
+            found = queue.pop(passed.__contains__)
+            assert (found is None) == (not any(waiting[flow] for flow in FLOWS if flow not in passed))
+            if found is not None:
+                assert found[0].key not in passed
+                assert waiting[found[0].key].pop(0) == found[1]
+    while (found := queue.pop()) is not None:
+        assert waiting[found[0].key].pop(0) == found[1]
+    assert not any(waiting.values())

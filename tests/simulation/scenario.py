@@ -105,6 +105,8 @@ class Course:
         self.searches = 0
         self.points: set[str] = set()
         self.directed: Directed | None = None
+        #: Shards that hold no tenants.
+        self.apart: set[str] = set()
         self.version = 0
         self.born = 0
         self.quiet = False
@@ -163,6 +165,7 @@ class Course:
 
         async def wake() -> None:
             cluster._moving.wake()
+            cluster._rolling.wake()
 
         try:
             await process.ask(wake())
@@ -272,8 +275,9 @@ class Course:
         if len(set(names)) < len(names) or found.tenants_asked != len(TENANTS):
             self.problems.append(f"{self.loop.time():.3f} {by} found twice, or not both tenants: {names}")
         self.searches += 1
+        known = begun - (found.lag_s or 0.0)
         for tenant in TENANTS:
-            self.see(tenant, ids, {one.hit.id: one.hit for one in found.hits if one.tenant == tenant}, begun, by)
+            self.see(tenant, ids, {one.hit.id: one.hit for one in found.hits if one.tenant == tenant}, known, by)
 
     def see(self, tenant: str, ids, found, begun: float, by: str) -> None:
         now = self.loop.time()
@@ -407,6 +411,8 @@ class Course:
                 self.problems.append(f"{tenant} still has another place: {route}")
         named |= {copy.place for copy in await self.catalog.copies.list("default")}
         for (_, shard), store in self.stores.items():
+            if shard in self.apart:
+                continue
             for namespace in store.data:
                 if all((shard, namespace) != (place.shard, place.namespace) for place in named):
                     self.problems.append(f"an orphan is left: {shard}/{namespace}")

@@ -12,6 +12,7 @@ import msgspec
 from tenantry.backup.jobs import Job
 from tenantry.backup.manifest import Entry, Manifest
 from tenantry.backup.restore import Action, Planned, Restorer, Wanted
+from tenantry.control.autopilot.record import HALT, POLICY
 from tenantry.control.mover.context import Context
 from tenantry.errors import Corrupt, NotFound, Refused
 from tenantry.model.image import CatalogImage
@@ -134,7 +135,7 @@ class Rebuilder:
         resumed = await self._check_empty(manifest)
         await catalog.settings.put(RESTORING, manifest.id)
         for name, value in image.settings.items():
-            if name not in (RESTORING, HISTORY):
+            if name not in (RESTORING, HISTORY, POLICY, HALT):  # a restored cluster moves nothing by itself
                 await catalog.settings.put(name, value)
         await self._make_shards(image, layout)
         found = await self._namespaces(image, layout)

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from tenantry.catalogs import rows, schema
 from tenantry.catalogs.copies import copies_on
 from tenantry.catalogs.moves import open_on
+from tenantry.catalogs.rollups import ROLLUP_TABLES
 from tenantry.catalogs.rules import has_retired
 from tenantry.catalogs.store import Store
 from tenantry.errors import AlreadyExists, NotFound, Refused
@@ -85,7 +86,17 @@ class SqlIndexes:
                 )
             if retired := await copies_on(connection, name):
                 raise has_retired(f"index {name!r}", retired, "deleted")
-            for table in (schema.moves, schema.log, schema.barriers, shards):
+            mine = sa.select(schema.tenant_migrations.c.id).where(schema.tenant_migrations.c.index_name == name)
+            items = schema.migration_items
+            await connection.execute(sa.delete(items).where(items.c.migration.in_(mine)))
+            for table in (
+                schema.moves,
+                schema.tenant_migrations,
+                schema.log,
+                schema.barriers,
+                *ROLLUP_TABLES,
+                shards,
+            ):
                 await connection.execute(sa.delete(table).where(table.c.index_name == name))
             await connection.execute(sa.delete(_t).where(_t.c.name == name))
 

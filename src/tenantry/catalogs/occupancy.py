@@ -8,7 +8,8 @@ shards and follow every change of a route in the same transaction:
 - ``shards.dedicated_to``: the dedicated tenant whose route names that shard, as ``place`` or as ``other``.
 
 Locks are taken in one order, so that transactions cannot deadlock: the lease, the tenant's row, the move, then shards
-by name, then the bucket of route changes. Whoever needs only some of them keeps to the same order.
+by name, then the roll-up of the index, then the bucket of route changes. Whoever needs only some of them keeps to the
+same order.
 """
 
 from __future__ import annotations
@@ -20,7 +21,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenantry.catalogs import rows, schema
 from tenantry.catalogs.moments import note_change
-from tenantry.catalogs.rules import check_epoch, counted, named, owner_after, rerouted, why_no_room, why_not_named
+from tenantry.catalogs.rollup_due import append_due
+from tenantry.catalogs.rules import (
+    check_epoch,
+    counted,
+    named,
+    owner_after,
+    rerouted,
+    to_copy_again,
+    why_no_room,
+    why_not_named,
+)
 from tenantry.catalogs.store import Store
 from tenantry.errors import Conflict, NotFound
 from tenantry.model.topology import Route, Tenant, TenantState
@@ -100,6 +111,8 @@ class Occupancy:
                 "dedicated_to": owner_after(None if row is None else row.dedicated_to, old, new, shard),
             }
             await connection.execute(sa.update(_s).where(this).values(**changes))
+        if to_copy_again(old, new):
+            await append_due(connection, new.index, {new.name: None})
         if not self._store.file:
             await note_change(connection, old, new)
 

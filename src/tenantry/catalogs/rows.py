@@ -122,6 +122,7 @@ def shard_of(row: Row) -> Shard:
         state=ShardState(row.state),
         tenants=row.tenants,
         copies=row.copies,
+        created_at=row.created_at,
     )
 
 
@@ -135,6 +136,7 @@ def shard_values(shard: Shard) -> dict[str, Any]:
             "options": encode(shard.options),
             "tenants": 0,
             "copies": 0,
+            "created_at": shard.created_at,
         }
     )
 

@@ -10,7 +10,8 @@ import msgspec
 from tenantry.errors import AlreadyExists, Conflict, InvalidArgument, NotFound, Refused, TenantryError
 from tenantry.model.leases import Copy, Lease
 from tenantry.model.moves import Move, Phase, Wish, route_of
-from tenantry.model.topology import Place, Route, Shard, ShardState, Tenant, TenantState, namespace_of
+from tenantry.model.rollup import Rollup
+from tenantry.model.topology import Mode, Place, Route, Shard, ShardState, Tenant, TenantState, namespace_of
 
 _MAX_COUNT = 2**63 - 1
 
@@ -184,7 +185,7 @@ def why_no_room(shard: Shard | None, name: str, owner: str | None, tenant: Tenan
 
 def why_not_named(shard: Shard | None, name: str, owner: str | None, tenant: Tenant) -> str | None:
     """Why a route must not newly name a shard, when room is not the question; None when it may."""
-    if shard is None or shard.state is ShardState.RETIRED:
+    if shard is None or shard.state in (ShardState.RETIRED, ShardState.ROLLUP):
         return f"shard {name!r} of index {tenant.index!r} is {'gone' if shard is None else shard.state}"
     if owner is not None:
         return f"shard {name!r} is dedicated to tenant {owner!r}"
@@ -200,6 +201,46 @@ def owner_after(owner: str | None, old: Tenant | None, new: Tenant, shard: str) 
     if new.spec.dedicated and before != after:
         return new.name if after else None
     return owner
+
+
+# ----------------------------------------------------------------------------------------- roll-up
+
+
+def to_copy_again(old: Tenant | None, new: Tenant) -> bool:
+    """Whether a change of a tenant may have changed what of it belongs into a roll-up: it became active or ceased to
+    be, or its write log was closed, which also held the writes of those that did not wait for them."""
+    if old is None:
+        return False  # nothing is in it yet
+    if old.state is not new.state:
+        return TenantState.ACTIVE in (old.state, new.state)
+    return old.route.mode is not Mode.DIRECT and new.route.mode is Mode.DIRECT
+
+
+def begun_rollup(old: Rollup | None, index: str, shard: str, now: float) -> Rollup:
+    """A roll-up as it begins, or begins anew. Raises Refused when it is on another shard."""
+    if old is not None and old.shard != shard:
+        raise Refused(f"index {index!r} has its roll-up on shard {old.shard!r}; `tenantry rollup off` first")
+    generation = max(int(now * 1e6), 1 if old is None else old.generation + 1)
+    return Rollup(index, shard, f"rollup-{generation}", generation, now)
+
+
+def no_such_rollup(index: str, generation: int) -> Conflict:
+    """Whoever knows a roll-up of this generation knows an old one."""
+    return Conflict(f"index {index!r} has no roll-up of generation {generation} (any more)")
+
+
+def holds_rollup(shard: str, verb: str) -> Refused:
+    """Refusal of a change to a shard that holds a roll-up."""
+    return Refused(f"shard {shard!r} holds the roll-up: switch it off with `tenantry rollup off` before it is {verb}")
+
+
+def check_rollup_shard(shard: Shard, moving: str | None, retired: int) -> None:
+    """Whether a shard can get a roll-up. Raises Refused."""
+    if shard.state not in (ShardState.ACTIVE, ShardState.ROLLUP):
+        raise Refused(f"shard {shard.name!r} is {shard.state}; the roll-up needs one that is active")
+    if shard.tenants or shard.copies or moving is not None or retired:
+        held = f"{shard.tenants} tenants, {shard.copies} copies of tenants on the move, {retired} retired copies"
+        raise Refused(f"shard {shard.name!r} is not empty ({held}); the roll-up needs one for itself")
 
 
 # ------------------------------------------------------------------------------------------- moves

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 #: The newest migration. A catalog that says otherwise is upgraded, or refused when it is newer.
-VERSION = "0007"
+VERSION = "0011"
 VERSION_TABLE = "tenantry_version"
 
 #: Text ordered by code point.
@@ -58,6 +58,7 @@ shards = sa.Table(
     sa.Column("tenants", sa.BigInteger, nullable=False),
     sa.Column("dedicated_to", Name),
     sa.Column("copies", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("created_at", sa.Double, nullable=False, server_default="0"),
     sa.CheckConstraint("tenants >= 0", name="tenants"),
     sa.CheckConstraint("copies >= 0", name="copies"),
     sa.CheckConstraint("weight > 0", name="weight"),
@@ -185,6 +186,80 @@ measures = sa.Table(
     sa.Column("owner", Name, primary_key=True),
     sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+#: Migrations of tenants between shards; ``body`` is the migration as JSON, the other columns are what is asked for by
+#: itself. ``revision`` grows by one with each change.
+tenant_migrations = sa.Table(
+    "tenantry_migrations",
+    metadata,
+    sa.Column("id", Name, primary_key=True),
+    sa.Column("index_name", Name, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Index(None, "index_name"),
+    sa.Index(None, "created_at", "id"),
+)
+
+#: Their tenants.
+migration_items = sa.Table(
+    "tenantry_migration_items",
+    metadata,
+    sa.Column("migration", Name, primary_key=True),
+    sa.Column("tenant", Name, primary_key=True),
+    sa.Column("wave", sa.Integer, nullable=False),
+    sa.Column("risk", sa.Double, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+)
+
+#: Roll-ups, and what is outstanding of them (`tenantry.model.rollup`).
+rollups = sa.Table(
+    "tenantry_rollups",
+    metadata,
+    sa.Column("index_name", Name, primary_key=True),
+    sa.Column("shard", Name, nullable=False),
+    sa.Column("namespace", sa.Text, nullable=False),
+    sa.Column("generation", sa.BigInteger, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("round", sa.BigInteger, nullable=False),
+    sa.Column("complete", sa.BigInteger, nullable=False),
+    sa.Column("head", sa.BigInteger, nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
+)
+
+rollup_marks = sa.Table(
+    "tenantry_rollup_marks",
+    metadata,
+    sa.Column("index_name", Name, primary_key=True),
+    sa.Column("tenant", Name, primary_key=True),
+    sa.Column("owner", Name, primary_key=True),
+    sa.Column("round", sa.BigInteger, nullable=False),
+    sa.Column("stamp", sa.BigInteger, nullable=False),
+    sa.Index(None, "index_name", "owner"),
+)
+
+#: ``body``: a JSON list of ids, or null for all.
+rollup_due = sa.Table(
+    "tenantry_rollup_due",
+    metadata,
+    sa.Column("index_name", Name, primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("tenant", Name, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+)
+
+#: What the auto-pilot did or would do (`tenantry.model.autopilot`); ``body`` is the rest of the entry as JSON.
+autopilot = sa.Table(
+    "tenantry_autopilot",
+    metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("index_name", Name, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Index(None, "at"),
 )
 
 #: The audit log, each row's ``hash`` over its content and ``previous``, the hash of the row before (`model.audit`).

@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tenantry.catalogs import rows, schema
 from tenantry.catalogs.copies import copies_on
 from tenantry.catalogs.moves import open_on
-from tenantry.catalogs.rules import check_limits, has_part, has_retired
+from tenantry.catalogs.rollup_due import rollup_on
+from tenantry.catalogs.rules import check_limits, has_part, has_retired, holds_rollup
 from tenantry.catalogs.store import Store
 from tenantry.errors import AlreadyExists, NotFound, Refused
 from tenantry.model.topology import Shard, ShardState, TenantState
@@ -60,15 +61,13 @@ class SqlShards:
         """
         check_limits(shard)
         async with self._store.write() as connection:
-            if shard.state is ShardState.RETIRED:
-                await self._must_be_empty(connection, shard.index, shard.name, "retired")
+            await self._may_become(connection, shard.index, shard.name, shard.state)
             await self._change(connection, shard.index, shard.name, rows.mutable_shard_values(shard))
 
     async def set_state(self, index: str, name: str, state: ShardState) -> None:
         """Raises NotFound; Refused when it is to be retired and still has tenants, a part in a move, or copies."""
         async with self._store.write() as connection:
-            if state is ShardState.RETIRED:
-                await self._must_be_empty(connection, index, name, "retired")
+            await self._may_become(connection, index, name, state)
             await self._change(connection, index, name, {"state": state.value})
 
     async def remove(self, index: str, name: str) -> None:
@@ -77,6 +76,12 @@ class SqlShards:
         async with self._store.write() as connection:
             await self._must_be_empty(connection, index, name, "removed")
             await connection.execute(sa.delete(_t).where(_t.c.index_name == index, _t.c.name == name))
+
+    async def _may_become(self, connection: AsyncConnection, index: str, name: str, state: ShardState) -> None:
+        if state is ShardState.RETIRED:
+            await self._must_be_empty(connection, index, name, "retired")
+        elif state is not ShardState.ROLLUP and await rollup_on(connection, index, name):
+            raise holds_rollup(name, state.value)
 
     async def _change(self, connection: AsyncConnection, index: str, name: str, values: dict[str, Any]) -> None:
         changed = await connection.execute(
@@ -94,6 +99,8 @@ class SqlShards:
         row = found.one_or_none()
         if row is None:
             raise NotFound("shard", name)
+        if await rollup_on(connection, index, name):
+            raise holds_rollup(name, verb)
         if row.tenants:
             raise Refused(f"shard {name!r} holds {row.tenants} tenants: move or delete them before it is {verb}")
         if (moving := await open_on(connection, index, name)) is not None:

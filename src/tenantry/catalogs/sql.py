@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from tenantry.catalogs.audit import SqlAudit
+from tenantry.catalogs.autopilot import SqlAutopilot
 from tenantry.catalogs.barriers import SqlBarriers
 from tenantry.catalogs.copies import SqlCopies
 from tenantry.catalogs.image import image
@@ -15,9 +16,11 @@ from tenantry.catalogs.log import SqliteLog, SqlLog
 from tenantry.catalogs.measures import SqlMeasures
 from tenantry.catalogs.moments import history_of
 from tenantry.catalogs.moves import SqlMoves
+from tenantry.catalogs.rollups import SqlRollups
 from tenantry.catalogs.settings import SqlSettings
 from tenantry.catalogs.shards import SqlShards
 from tenantry.catalogs.store import LOCK_WAIT_S, Store, open_store
+from tenantry.catalogs.tenant_migrations import SqlMigrations
 from tenantry.catalogs.tenants import SqlTenants
 from tenantry.catalogs.upgrade import prepare
 from tenantry.catalogs.usage import SqlUsage
@@ -50,7 +53,10 @@ class SqlCatalog:
         self.log = SqliteLog(store) if store.file else SqlLog(store)
         self.copies = SqlCopies(store)
         self.measures = SqlMeasures(store)
+        self.rollups = SqlRollups(store)
+        self.autopilot = SqlAutopilot(store)
         self.usage = SqlUsage(store)
+        self.migrations = SqlMigrations(store)
 
     async def image(self) -> CatalogImage:
         """What exists and where, in one transaction."""

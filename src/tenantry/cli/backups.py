@@ -335,15 +335,10 @@ def _pruned(report: Mapping[str, Any], verb: str) -> str:
 
 
 def _scheduled(found: Mapping[str, Any]) -> RenderableType:
+    from tenantry.cli.output import lasting
+
     if found["every_s"] is None:
         return "no backups by themselves; `tenantry backup schedule --every 1h` has gateways make them"
     keep = f"{found['hourly']} hourly, {found['daily']} daily, {found['weekly']} weekly"
     where = found["archive"] or "the archive of TENANTRY_BACKUP_URL"
-    return f"every {_time(found['every_s'])} to {where}; kept: {keep}"
-
-
-def _time(seconds: float) -> str:
-    for unit, name in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= unit and seconds % unit == 0:
-            return f"{seconds / unit:g} {name}"
-    return f"{seconds:g} s"
+    return f"every {lasting(found['every_s'])} to {where}; kept: {keep}"

@@ -178,6 +178,12 @@ async def search_all(
     by_model: Annotated[
         bool, typer.Option("--by-model", help="Tenants of different embedding models too, each model for itself.")
     ] = False,
+    max_lag: Annotated[
+        float | None,
+        typer.Option(
+            "--max-lag", metavar="SECONDS", min=0, help="Use the roll-up if it is not further behind; 0: the shards."
+        ),
+    ] = None,
 ) -> None:
     """Search over many tenants at once, all of them unless some are named."""
     wanted = given.vector(vector, vector_file)
@@ -187,6 +193,7 @@ async def search_all(
 
     body: dict[str, Any] = {"top_k": top_k, "tenants": tenant, "deadline_s": deadline, "text": text, "vector": wanted}
     body |= {"per_tenant": per_tenant, "exactness": exactness, "cursor": cursor, "by_model": by_model or None}
+    body["max_lag_s"] = max_lag
     body["filter"] = given.json_object(filter, "--filter")
     body = {name: value for name, value in body.items() if value is not None}
     found = await session.api.post(*session.path("search"), body=body)
@@ -196,9 +203,13 @@ async def search_all(
     if found["partial"]:
         missing = "; ".join(f"{shard}: {reason}" for shard, reason in found["missing_shards"].items())
         session.out.warn(f"incomplete, some shards gave no answer: {missing}")
-    _say_time(
-        session, found, f", {many(found['tenants_asked'], 'tenant')} on {many(found['shards_asked'], 'shard')} asked"
-    )
+    if found["source"] == "roll-up":
+        asked = f"in the roll-up, {found['lag_s']:.1f} s behind at most"
+    else:
+        asked = f"on {many(found['shards_asked'], 'shard')} asked"
+    _say_time(session, found, f", {many(found['tenants_asked'], 'tenant')} {asked}")
+    if found["why_shards"]:
+        session.out.say(f"not in the roll-up: {found['why_shards']}")
 
 
 def text_hits(hits: list[dict[str, Any]]) -> RenderableType:

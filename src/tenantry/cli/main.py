@@ -16,6 +16,7 @@ from tenantry.cli import (
     adopt,
     advice,
     audit,
+    autopilot,
     backups,
     documents,
     files,
@@ -23,10 +24,12 @@ from tenantry.cli import (
     indexes,
     keys,
     maintenance,
+    migrate,
     moves,
     plans,
     records,
     restores,
+    rollups,
     service_plans,
     setup,
     shards,
@@ -52,13 +55,13 @@ SHELLS = ("bash", "zsh", "fish", "powershell")
 ORDER = (
     *("demo", "init", "serve"),
     *("index", "shard", "tenant", "plans", "keys", "audit", "usage"),
-    *("docs", "search", "search-all"),
+    *("docs", "search", "search-all", "rollup"),
     *("upsert", "query", "fetch", "update", "delete", "ids"),
-    *("move", "moves", "plan", "rebalance"),
+    *("move", "moves", "plan", "rebalance", "migrate"),
     *("backup", "restore"),
     *("import", "export"),
     *("adopt", "advise", "cost"),
-    *("stats", "health", "verify-routing"),
+    *("stats", "health", "autopilot", "verify-routing"),
     *("version", "completion"),
 )
 
@@ -89,10 +92,12 @@ def build() -> typer.Typer:
         app.add_typer(group, rich_help_panel=work)
     app.add_typer(documents.app, rich_help_panel=documents.PANEL)
     documents.register(app)
+    app.add_typer(rollups.app, rich_help_panel=documents.PANEL)
     records.register(app)
     moves.register(app)
     app.add_typer(moves.app, rich_help_panel=moves.PANEL)
     plans.register(app)
+    app.add_typer(migrate.app, rich_help_panel=moves.PANEL)
     backups.register(app)
     restores.register(app)
     files.register(app)
@@ -100,6 +105,7 @@ def build() -> typer.Typer:
     advice.register(app)
     maintenance.register(app)
     health.register(app)
+    autopilot.register(app)
     local_command(app, "version", examples=["tenantry version --json"], panel="About")(version)
     local_command(app, "completion", examples=['eval "$(tenantry completion bash)"'], panel="About")(completion)
     return app

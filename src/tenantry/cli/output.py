@@ -234,6 +234,14 @@ def size(count: int | None) -> str:
     return f"{amount:.0f} {unit}" if unit == "B" or amount >= 100 else f"{amount:.1f} {unit}"
 
 
+def lasting(seconds: float) -> str:
+    """A duration in its largest whole unit: ``1 d``, ``15 min``, ``0.5 s``."""
+    for unit, name in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= unit and seconds % unit == 0:
+            return f"{seconds / unit:g} {name}"
+    return f"{seconds:g} s"
+
+
 def when(seconds: float | None, *, short: bool = False) -> str:
     """A moment, in UTC."""
     if not seconds:

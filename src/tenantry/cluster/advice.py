@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
@@ -105,6 +105,31 @@ class AdviceAdmin:
         name, _ = offer_and_capacity(usage, book, offer)
         tried = await asyncio.to_thread(what_if, usage.tenants, usage.dimension, shards, book, name, overhead=besides)
         return msgspec.structs.replace(report, what_if=tried)
+
+    async def cost_moved(
+        self, index: str, homes: Mapping[str, str], without: Collection[str]
+    ) -> tuple[CostReport, CostReport]:
+        """A month's bill of an index now, and with some tenants on other shards, and some shards gone that are empty
+        then.
+
+        Args:
+            homes: tenant to the shard where it would be.
+            without: shards that would be gone.
+
+        Raises:
+            NotFound: no such index. Refused: something has no published price.
+        """
+        book, usage = self.prices(), await self.usage(index)
+        tenants = [
+            msgspec.structs.replace(each, shard=homes.get(each.name, each.shard)) for each in usage.tenants
+        ]  # fmt: skip
+        used = {each.shard for each in tenants}
+        shards = tuple(each for each in usage.shards if each.name not in without or each.name in used)
+        after = msgspec.structs.replace(usage, tenants=tuple(tenants), shards=shards)
+        now, then = await asyncio.gather(
+            *(asyncio.to_thread(attribute, each, book, overhead=self._overhead) for each in (usage, after))
+        )
+        return now, then
 
 
 def _question(given: Mapping[str, Any]) -> Question:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,21 +14,26 @@ from tenantry.backup.service import BackupService
 from tenantry.cluster.adopt import AdoptAdmin
 from tenantry.cluster.advice import AdviceAdmin
 from tenantry.cluster.audit import Audit
+from tenantry.cluster.autopilot import AutopilotAdmin
 from tenantry.cluster.backups import BackupAdmin, scheduled
 from tenantry.cluster.cursors import Cursors
 from tenantry.cluster.files import FileAdmin
 from tenantry.cluster.handles import TenantHandle
 from tenantry.cluster.indexes import IndexAdmin
 from tenantry.cluster.keys import KeyAdmin
+from tenantry.cluster.migrations import MigrationAdmin, MigrationParts
 from tenantry.cluster.moves import MoveAdmin
+from tenantry.cluster.parts import Parts
 from tenantry.cluster.plans import PlanAdmin
 from tenantry.cluster.recording import Deeds, RecordedScatter, recorded, recording
+from tenantry.cluster.rollups import RollupAdmin
 from tenantry.cluster.service_plans import ServicePlanAdmin
 from tenantry.cluster.shards import ShardAdmin
 from tenantry.cluster.tenants import TenantAdmin
 from tenantry.cluster.usage import UsageAdmin
+from tenantry.control.autopilot.pilot import Crew
 from tenantry.control.checks import RoutingChecks
-from tenantry.control.health.values import Thresholds
+from tenantry.control.costs import CostWatch
 from tenantry.control.health_checks import HealthChecks
 from tenantry.control.health_report import HealthReport
 from tenantry.control.health_view import HealthViews
@@ -37,30 +41,19 @@ from tenantry.control.measure.readings import Readings
 from tenantry.control.measure.sharing import Sharing
 from tenantry.control.measure.window import Measured
 from tenantry.control.metering import Metering
+from tenantry.control.migrate.service import MigrationService
 from tenantry.control.monitor import Monitor
-from tenantry.control.mover.context import Context, MovingLimits, NoFaults
+from tenantry.control.mover.context import Context
+from tenantry.control.prices import prices
+from tenantry.control.rollup.service import RollupService
 from tenantry.control.runs import Runs
-from tenantry.control.service import MoveService
+from tenantry.control.service import MoveService, tell_of_move
 from tenantry.documents.store import DocumentStore
-from tenantry.errors import InvalidArgument
 from tenantry.model.filters import parse_filter
-from tenantry.model.limits import Limits
 from tenantry.model.records import Query
-from tenantry.model.topology import DEFAULT_INDEX, LogicalIndex, Shard
+from tenantry.model.topology import DEFAULT_INDEX
 from tenantry.ports import (
-    Archive,
-    Catalog,
-    Clock,
-    Embedder,
-    EventFeed,
-    Faults,
-    Limiter,
-    Notifier,
-    PlacementPolicy,
-    RouteCache,
-    SharedRoutes,
     Telemetry,
-    VectorBackend,
 )
 from tenantry.router.bulletin import Bulletin
 from tenantry.router.inflight import Inflight
@@ -69,93 +62,16 @@ from tenantry.router.logged import LoggedWriter
 from tenantry.router.member import Member
 from tenantry.router.news import News
 from tenantry.router.resolve import Resolver
+from tenantry.router.rollup import Feed, Freshness
 from tenantry.router.router import Router
-from tenantry.router.scatter import Options, ScatterResult, SearchLimits
+from tenantry.router.scatter import Options, ScatterResult
 from tenantry.router.secret import ClusterSecret
-from tenantry.router.service import Service, ServiceOptions
+from tenantry.router.service import Service
 from tenantry.router.shards import ShardPool
 from tenantry.router.shared import Shared
+from tenantry.router.traced import ROUTED, trace_calls, traced_backends
 from tenantry.router.verify import RoutingReport, RoutingVerifier
 from tenantry.router.verify_shared import SharedVerifier
-
-
-def no_archive(url: str | None) -> Archive:
-    """Where none can be opened. Raises InvalidArgument."""
-    raise InvalidArgument("archive", url, "none here")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """What a cluster is put together from; `tenantry.wiring` chooses them by the settings.
-
-    Attributes:
-        open_backend: makes a shard's backend.
-        backends, default_backend: registered kinds, and the one for shards that name none.
-        policy: placement policy by name; raises InvalidArgument.
-        embedder: embedder by name, made once; raises InvalidArgument.
-        token: that many random bytes as hexadecimal.
-        request_timeout_s: longest time of one backend call.
-        search_deadline_s: longest time of a cross-tenant search, unless the caller says less.
-        searching: the other bounds of such searches.
-        close: closes what `wiring` opened, last.
-        announce: takes what only one process may use (the embedded data folder) and notes where it is served.
-        exclusive: takes it without a note; raises Locked.
-        sole: no other process can reach this cluster's shards, so nobody holds or awaits leases.
-        lease_s: length of the leases of a fleet, seconds.
-        moving: bounds of moves.
-        faults: where tests interfere.
-        feeds: what carries events between the processes of a fleet.
-        shared: where they keep routes for each other.
-        open_archive: makes the archive of a URL, or that of the settings for None; backup_key: the key of archives.
-        deleted_retention_s: how long the data of a deleted tenant are kept, seconds; 0: not at all.
-        key_pepper: under which new API keys are hashed; None: one that the catalog keeps.
-        check_every_s: pause between checks of the routing while the cluster is served, seconds; 0: none.
-        thresholds: when to warn.
-        window_s: over which latencies and rates are taken, seconds.
-        health_every_s: pause between checks of the health while the cluster is served, seconds; 0: none.
-        top_tenants: tenants that a report of health lists.
-        notifier: is told of warnings that come to stand or go.
-        prices: tables laid over the price book of the package.
-        service: which limits are kept to, how shards are shared, whether usage is counted.
-        limiter: counts for all processes of a fleet; None: each counts for itself.
-    """
-
-    catalog: Catalog
-    cache: RouteCache
-    open_backend: Callable[[LogicalIndex, Shard], VectorBackend]
-    backends: tuple[str, ...]
-    default_backend: str
-    policy: Callable[[str], PlacementPolicy]
-    embedder: Callable[[str], Embedder]
-    clock: Clock
-    telemetry: Telemetry
-    token: Callable[[int], str]
-    limits: Limits
-    request_timeout_s: float
-    search_deadline_s: float
-    close: Callable[[], Awaitable[None]]
-    announce: Callable[[str], None] = lambda url: None
-    exclusive: Callable[[], None] = lambda: None
-    sole: bool = True
-    lease_s: float = 5.0
-    moving: MovingLimits = field(default_factory=MovingLimits)
-    searching: SearchLimits = field(default_factory=SearchLimits)
-    faults: Faults = field(default_factory=NoFaults)
-    feeds: Sequence[EventFeed] = ()
-    shared: SharedRoutes | None = None
-    check_every_s: float = 0.0
-    thresholds: Thresholds = field(default_factory=Thresholds)
-    window_s: float = 300.0
-    health_every_s: float = 0.0
-    top_tenants: int = 20
-    notifier: Notifier | None = None
-    open_archive: Callable[[str | None], Archive] = no_archive
-    backup_key: Callable[[], bytes | None] = lambda: None
-    deleted_retention_s: float = 0.0
-    key_pepper: str | None = None
-    prices: Mapping[str, Any] | None = None
-    service: ServiceOptions = field(default_factory=ServiceOptions)
-    limiter: Limiter | None = None
 
 
 class Cluster:
@@ -166,10 +82,13 @@ class Cluster:
         audit: who did what. deeds: recording it, see `tenantry.cluster.recording`.
         cursors: signed places in listings, for those who hand them to clients.
         moves, plans: moving tenants between shards, and planning which.
+        migrations: moving many of them, in waves.
         routing_checks, health_checks: what runs regularly while the cluster is served, and what it found.
+        rollups: indexes with a copy of all their records for cross-tenant searches.
         backups: backup and restore.
         adoption: existing indexes as shards.
         files: records from files, and into them.
+        autopilot: what acts on warnings by itself, when it may.
         advice: what it costs, whose cost it is, and how many shards are needed.
         service_plans, usage: what tenants may use, and what they used.
         service: limits as they are kept to.
@@ -179,7 +98,9 @@ class Cluster:
 
     def __init__(self, parts: Parts) -> None:
         catalog, cache, clock, limits = parts.catalog, parts.cache, parts.clock, parts.limits
-        pool = ShardPool(catalog, parts.open_backend)
+        self.tracer = tracer = parts.tracer
+        opened = parts.open_backend if tracer is None else traced_backends(parts.open_backend, tracer)
+        pool = ShardPool(catalog, opened)
         member = Member(catalog.leases, clock, parts.token(8), parts.lease_s, sole=parts.sole, lapsed=cache.clear)
         inflight, news = Inflight(), News()
         measured = Measured(parts.telemetry, clock, parts.window_s)
@@ -198,6 +119,7 @@ class Cluster:
             faults=parts.faults,
             limits=limits,
             moving=parts.moving,
+            tracer=tracer,
         )
         self._moving = MoveService(context, parts.token, parts.exclusive)
         self._bulletin = Bulletin(parts.feeds, clock)
@@ -222,21 +144,26 @@ class Cluster:
             member=member,
             inflight=inflight,
             logged=LoggedWriter(catalog, news, clock),
+            feed=Feed(catalog.rollups, member, clock),
             service=service,
             request_timeout_s=parts.request_timeout_s,
         )
         secret = ClusterSecret(catalog.settings, parts.token)
         self.cursors = Cursors(secret)
-        self.scatter = _scatter(parts, self.router, measured, secret)
+        freshness = Freshness(catalog.rollups, clock)
+        self._rolling = RollupService(context, self.router, freshness, parts.exclusive)
+        self._bulletin.on_missed.append(self._rolling.wake)
+        self.scatter = _scatter(parts, self.router, measured, secret, freshness)
         self.documents = DocumentStore(catalog, self.router, self.scatter, parts.embedder)
-        self.keys = KeyAdmin(catalog, clock, parts.token, parts.key_pepper, limits)
-        self.keys.tell = self._bulletin.tell
-        self._bulletin.on_event.append(self.keys.hear)
-        self._bulletin.on_missed.append(self.keys.missed)
+        self.keys = _keys(parts, self._bulletin)
         self._sharing = Sharing(measured, catalog, member, clock, parts.window_s)
         self._administer(parts, context)
+        self.rollups = RollupAdmin(catalog, pool, self.shards, self._rolling, freshness, clock)
         self._watch(parts, context, shared)
         recording(self.deeds, self, self.scatter, *self._steered())
+        if tracer is not None:
+            trace_calls(self.router, ROUTED, tracer)
+            trace_calls(self.scatter, ("search",), tracer)
 
     def _hold_limits(self, parts: Parts, resolver: Resolver, measured: Measured) -> Service:
         """What holds tenants to their plans and shares, and counts what they use."""
@@ -259,8 +186,11 @@ class Cluster:
             self.plans,
             self.backups,
             self.adoption,
+            self.rollups,
+            self.autopilot,
             self.service_plans,
             self.usage,
+            self.migrations,
         )
 
     def _administer(self, parts: Parts, context: Context) -> None:
@@ -268,7 +198,7 @@ class Cluster:
         catalog, clock, limits, pool = context.catalog, context.clock, context.limits, context.pool
         self.audit = Audit(catalog, clock)
         self.deeds = Deeds(self.audit, clock)
-        self.shards = ShardAdmin(catalog, pool, parts.default_backend, parts.backends)
+        self.shards = ShardAdmin(catalog, pool, clock, parts.default_backend, parts.backends)
         self.indexes = IndexAdmin(
             catalog, pool, context.resolver, self.shards, parts.policy, parts.embedder, clock, self.keys
         )
@@ -285,16 +215,45 @@ class Cluster:
             self.service.plans,
         )
         self.moves = MoveAdmin(catalog, self._moving)
+        self._moving.on_ended.append(lambda move: tell_of_move(parts.telemetry, move))
         self._runs = Runs(self._moving, parts.token)
         self._backup = BackupService(context, parts.open_archive, parts.backup_key, parts.token, parts.backends)
         jobs = Jobs(clock, parts.token)
         self.backups = BackupAdmin(self._backup, jobs, Scheduler(clock, scheduled(self._backup, jobs)))
         monitor = Monitor(catalog, pool, clock, self._sharing.fresh)
         self.plans = PlanAdmin(monitor, self._runs, self.shards, limits)
-        besides = (*(["redis"] if parts.shared is not None else []), *([] if parts.sole else ["postgresql"]))
-        self.advice = AdviceAdmin(monitor, self._sharing.fresh, catalog, parts.prices, besides)
+        self.autopilot = AutopilotAdmin(self._crew(parts, context, monitor), parts.autopilot_every_s)
+        self.advice = AdviceAdmin(monitor, self._sharing.fresh, catalog, parts.prices, besides_shards(parts))
         self.adoption = AdoptAdmin(catalog, pool, self.shards, self.advice, self.plans, clock, limits)
         self.files = FileAdmin(self.router, catalog.tenants, limits)
+        self._migrating = MigrationService(context, self._moving, self._sharing.fresh, parts.exclusive)
+        self.migrations = MigrationAdmin(
+            MigrationParts(
+                context=context,
+                service=self._migrating,
+                moves=self._moving,
+                monitor=monitor,
+                advice=self.advice,
+                readings=self._sharing.fresh,
+                window_s=parts.window_s,
+                token=parts.token,
+                free_bytes=parts.free_bytes,
+            )
+        )
+
+    def _crew(self, parts: Parts, context: Context, monitor: Monitor) -> Crew:
+        return Crew(
+            catalog=context.catalog,
+            monitor=monitor,
+            runs=self._runs,
+            moves=self._moving,
+            member=context.member,
+            clock=context.clock,
+            limits=parts.thresholds,
+            book=prices(parts.prices),
+            health_every_s=parts.health_every_s,
+            recorded=self.deeds.change,
+        )
 
     def _watch(self, parts: Parts, context: Context, shared: Shared) -> None:
         """What looks after it while it is served."""
@@ -325,11 +284,12 @@ class Cluster:
         exactness: float = 1.0,
         cursor: str | None = None,
         by_model: bool = False,
+        max_lag_s: float | None = None,
     ) -> ScatterResult:
         """Search over chosen tenants, or all of an index; see `Scatter.search` and `Options`. The next page of the same
         question is at the ``cursor`` of the answer."""
         query = Query(vector, top_k, parse_filter(filter), include_values, include_metadata)
-        options = Options(per_tenant, exactness, cursor, by_model)
+        options = Options(per_tenant, exactness, cursor, by_model, max_lag_s=max_lag_s)
         return await self.scatter.search(index, query, tenants, deadline_s, options)
 
     @recorded("routing.verify", index="index")
@@ -372,9 +332,12 @@ class Cluster:
         await self.routing_checks.aclose()
         await self.health_checks.aclose()
         await self._sharing.aclose()
+        await self.autopilot.aclose()
         await self.backups.aclose()
+        await self._migrating.aclose()
         await self._runs.aclose()
         await self._moving.aclose()
+        await self._rolling.aclose()
         await self.scatter.aclose()
         await self._metering.aclose()
         await self.service.aclose()
@@ -390,9 +353,12 @@ class Cluster:
         """Serving from cached routes begins: hear of changes, and answer barriers."""
         self._bulletin.start()
         self._moving.wake()
+        self._rolling.wake()
 
     async def __aenter__(self) -> Self:
         self._moving.wake()
+        self._migrating.wake()
+        self._rolling.wake()
         return self
 
     async def __aexit__(
@@ -401,7 +367,18 @@ class Cluster:
         await self.aclose()
 
 
-def _scatter(parts: Parts, router: Router, telemetry: Telemetry, secret: ClusterSecret) -> RecordedScatter:
+def _keys(parts: Parts, bulletin: Bulletin) -> KeyAdmin:
+    """Keys, of which each process hears when one is revoked."""
+    keys = KeyAdmin(parts.catalog, parts.clock, parts.token, parts.key_pepper, parts.limits)
+    keys.tell = bulletin.tell
+    bulletin.on_event.append(keys.hear)
+    bulletin.on_missed.append(keys.missed)
+    return keys
+
+
+def _scatter(
+    parts: Parts, router: Router, telemetry: Telemetry, secret: ClusterSecret, freshness: Freshness
+) -> RecordedScatter:
     return RecordedScatter(
         parts.catalog,
         router,
@@ -410,7 +387,13 @@ def _scatter(parts: Parts, router: Router, telemetry: Telemetry, secret: Cluster
         secret,
         lambda name: parts.embedder(name).model,
         msgspec.structs.replace(parts.searching, deadline_s=parts.search_deadline_s),
+        freshness,
     )
+
+
+def besides_shards(parts: Parts) -> tuple[str, ...]:
+    """What there is to pay besides shards, by names in the price book."""
+    return (*(["redis"] if parts.shared is not None else []), *([] if parts.sole else ["postgresql"]))
 
 
 def _health_checks(parts: Parts, views: HealthViews, member: Member) -> HealthChecks:
@@ -423,4 +406,5 @@ def _health_checks(parts: Parts, views: HealthViews, member: Member) -> HealthCh
         parts.notifier,
         every_s=parts.health_every_s,
         most_tenants=parts.top_tenants,
+        costs=CostWatch(parts.catalog, prices(parts.prices), besides_shards(parts), parts.top_tenants),
     )

@@ -11,7 +11,7 @@ from tenantry.cluster.recording import recorded
 from tenantry.errors import AlreadyExists, InvalidArgument, NotFound, Refused, TenantryError
 from tenantry.model.limits import check_count, check_index_name
 from tenantry.model.topology import DEFAULT_INDEX, Shard, ShardState
-from tenantry.ports import Catalog, VectorBackend
+from tenantry.ports import Catalog, Clock, VectorBackend
 from tenantry.router.shards import ShardPool
 
 MUTABLE = ("max_tenants", "max_vectors", "weight", "region", "tier", "state")
@@ -30,8 +30,11 @@ class ShardStatus(msgspec.Struct, frozen=True):
 class ShardAdmin:
     """Operations on shards."""
 
-    def __init__(self, catalog: Catalog, pool: ShardPool, default_backend: str, backends: tuple[str, ...]) -> None:
+    def __init__(
+        self, catalog: Catalog, pool: ShardPool, clock: Clock, default_backend: str, backends: tuple[str, ...]
+    ) -> None:
         self._catalog = catalog
+        self._clock = clock
         self._pool = pool
         self._default_backend = default_backend
         self._backends = backends
@@ -72,6 +75,7 @@ class ShardAdmin:
             weight=weight,
             region=region,
             tier=tier,
+            created_at=self._clock.now(),
         )
         _check(shard)
         if any(known.name == name for known in await self._catalog.shards.list(index)):
@@ -111,6 +115,8 @@ class ShardAdmin:
         state = changes.pop("state", None)
         if state is not None and state not in list(ShardState):
             raise InvalidArgument("state", state, "one of " + ", ".join(ShardState))
+        if state == ShardState.ROLLUP:
+            raise InvalidArgument("state", state, "a state other than this one, which `tenantry rollup on` gives")
         changed = msgspec.structs.replace(await self._find(index, name), **changes)
         _check(changed)
         if changes:

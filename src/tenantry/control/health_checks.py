@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from tenantry.control.costs import CostWatch
 from tenantry.control.elected import Elected
 from tenantry.control.health.hysteresis import Standing, shown, since, step
 from tenantry.control.health.rules import findings
@@ -35,6 +36,7 @@ class HealthChecks:
     Args:
         every_s: pause between checks, seconds; 0: none.
         most_tenants: tenants that a report lists.
+        costs: makes up the bill at each regular check.
     """
 
     def __init__(
@@ -48,12 +50,14 @@ class HealthChecks:
         *,
         every_s: float,
         most_tenants: int,
+        costs: CostWatch | None = None,
     ) -> None:
         self._catalog = catalog
         self._views = views
         self._limits = limits
         self._notifier = notifier
         self._most_tenants = most_tenants
+        self._costs = costs
         self._elected = Elected(catalog, member, clock, LEASE)
         self._latest: dict[str, HealthReport] = {}
         self._rounds = Regularly(
@@ -79,7 +83,7 @@ class HealthChecks:
         """Measure an index now. Changes no state: what stands is as the regular checks left it.
         Raises NotFound, Unavailable."""
         view = await self._views.view(index)
-        record = await self._read(index)
+        record = await health_record(self._catalog, index)
         found = findings(view, self._limits)
         told = shown(record.state, found, findings(view, self._limits.relaxed()))
         standing = since(record.state, (one.key for one in told))
@@ -93,21 +97,22 @@ class HealthChecks:
             if mine:
                 await self._decide(name)
             else:
-                report = (await self._read(name)).report
+                report = (await health_record(self._catalog, name)).report
                 if report is not None:
                     self._latest[name] = report
         for gone in self._latest.keys() - set(names):
             del self._latest[gone]
 
     async def _decide(self, index: str) -> None:
-        record = await self._read(index)
+        record = await health_record(self._catalog, index)
         view = await self._views.view(index)
         found = findings(view, self._limits)
         lingering = findings(view, self._limits.relaxed())
         done = step(record.state, found, lingering, self._limits, view.at)
         told = shown(done.state, found, lingering)
         standing = since(done.state, (one.key for one in told))
-        report = report_of(view, told, standing, await self._views.moves(index), self._most_tenants)
+        costs = None if self._costs is None else await self._costs.of(view)
+        report = report_of(view, told, standing, await self._views.moves(index), self._most_tenants, costs)
         changes = [*_changes("raised", done.raised, view.at), *_changes("cleared", done.cleared, view.at)]
         for change in changes:
             log.warning("health: %s %s: %s", change.change, change.warning.kind, change.warning.message)
@@ -129,15 +134,17 @@ class HealthChecks:
             return False
         return True
 
-    async def _read(self, index: str) -> Record:
-        stored = await self._catalog.settings.get(_name(index))
-        try:
-            return Record() if stored is None else msgspec.convert(stored, Record)
-        except msgspec.ValidationError:
-            return Record()  # that of another version: warnings come to stand anew
-
     async def _write(self, index: str, record: Record) -> None:
         await self._catalog.settings.put(_name(index), msgspec.to_builtins(record))
+
+
+async def health_record(catalog: Catalog, index: str) -> Record:
+    """What the regular checks of an index have come to; empty before the first. Raises Unavailable."""
+    stored = await catalog.settings.get(_name(index))
+    try:
+        return Record() if stored is None else msgspec.convert(stored, Record)
+    except msgspec.ValidationError:
+        return Record()  # that of another version: warnings come to stand anew
 
 
 def _name(index: str) -> str:

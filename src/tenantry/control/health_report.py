@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from tenantry.control.health.hysteresis import HealthState
+from tenantry.control.health.subjects import largest_tenth, share_of, sharing
 from tenantry.control.health.values import (
     Finding,
     Health,
@@ -16,6 +17,8 @@ from tenantry.control.health.values import (
     ShardHealth,
     TenantHealth,
 )
+from tenantry.model.cost import Costs
+from tenantry.model.topology import ShardState
 
 
 class Warned(msgspec.Struct, frozen=True):
@@ -54,6 +57,8 @@ class HealthReport(msgspec.Struct, frozen=True):
         moves: phase to how many of the last 1,000 moves are in it.
         routing_checked: whether catalog, caches and shards were compared.
         routing: what of it is wrong; at most a hundred.
+        largest_tenth_share: part of all vectors in the largest tenth of the tenants that share their shards.
+        costs: what it costs; None: not computed, or something has no published price.
     """
 
     index: str
@@ -75,6 +80,8 @@ class HealthReport(msgspec.Struct, frozen=True):
     moves: dict[str, int]
     routing_checked: bool
     routing: list[RoutingProblem]
+    largest_tenth_share: float = 0.0
+    costs: Costs | None = None
 
 
 class Pending(msgspec.Struct, frozen=True):
@@ -127,10 +134,16 @@ def worst(severities: Iterable[Severity]) -> Health:
 
 
 def report_of(
-    view: HealthView, found: list[Finding], since: Mapping[str, float], moves: dict[str, int], most_tenants: int
+    view: HealthView,
+    found: list[Finding],
+    since: Mapping[str, float],
+    moves: dict[str, int],
+    most_tenants: int,
+    costs: Costs | None = None,
 ) -> HealthReport:
     """Args: ``found`` is what to tell; ``since`` when the findings that stand came to do so, by key."""
     top = sorted(view.tenants, key=lambda one: (-one.per_second, -one.vectors, one.name))[:most_tenants]
+    together = sharing(view)
     return HealthReport(
         index=view.index,
         health=worst(one.severity for one in found),
@@ -138,7 +151,7 @@ def report_of(
         window_s=view.window_s,
         gateways=view.gateways,
         tenants=len(view.tenants),
-        vectors=sum(shard.vectors for shard in view.shards),
+        vectors=sum(shard.vectors for shard in view.shards if shard.state != ShardState.ROLLUP),
         bytes=sum(shard.bytes for shard in view.shards),
         per_second=sum(shard.per_second for shard in view.shards),
         searches=view.searches,
@@ -151,4 +164,6 @@ def report_of(
         moves=moves,
         routing_checked=view.routing is not None,
         routing=list(view.routing or ())[:MOST_ROUTING],
+        largest_tenth_share=share_of(largest_tenth(together), sum(one.vectors for one in together)),
+        costs=costs,
     )

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 
 from tenantry.control.health.values import HealthView, RoutingProblem, ShardHealth, TenantHealth, Thresholds
-from tenantry.control.measure.readings import Reading
+from tenantry.control.measure.readings import Reading, Readings
 from tenantry.control.measure.sharing import Sharing
 from tenantry.control.sizes import ShardSize, sizes_of
 from tenantry.errors import TenantryError
@@ -85,6 +85,7 @@ class HealthViews:
             questions=readings.searches + sum(one.queries for one in readings.shards.values()),
             cross_tenant_share=readings.cross_tenant_share,
             cache_hit_rate=readings.cache_hit_rate,
+            write_share=_write_share(readings),
             routing=found,
         )
 
@@ -146,7 +147,15 @@ def _shard(
         p95_ms=p95,
         p99_ms=p99,
         error=size.error,
+        backend=shard.backend,
+        created_at=shard.created_at,
     )
+
+
+def _write_share(readings: Readings) -> float:
+    queries = sum(each.queries for each in readings.shards.values())
+    writes = sum(each.writes for each in readings.shards.values())
+    return writes / (queries + writes) if queries + writes else 0.0
 
 
 def _part(used: int, limit: int | None, without: int) -> float:
@@ -163,4 +172,5 @@ def _tenant(tenant: Tenant, size: NamespaceStats, reading: Reading | None) -> Te
         operations=0 if reading is None else reading.operations,
         per_second=0.0 if reading is None else reading.per_second,
         error_rate=0.0 if reading is None else reading.error_rate,
+        own_per_second=0.0 if reading is None else reading.own_per_second,
     )

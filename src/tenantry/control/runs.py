@@ -103,6 +103,14 @@ class Runs:
                 return
             await changed.wait()
 
+    async def stop(self, id: str) -> None:
+        """Begin no more moves of a run; what has begun goes on by itself. Safe to call twice. Raises NotFound."""
+        run = self.get(id)
+        task = self._tasks.get(run.id)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
     async def aclose(self) -> None:
         """Stop; what has begun goes on by itself. Safe to call twice."""
         tasks = list(self._tasks.values())
@@ -162,12 +170,13 @@ class Runs:
         if move.phase in (Phase.CANCELLED, Phase.FAILED, Phase.ROLLED_BACK):
             step.state = StepState.FAILED
             step.error = move.error or f"it was {move.phase}"
-        elif _is_through(move):
+        elif is_through(move):
             step.state = StepState.MOVED
         self._tell()
 
 
-def _is_through(move: Move) -> bool:
-    """Whether nothing of it is left to wait for. A soak may be long; without one the end follows the commit at once."""
+def is_through(move: Move) -> bool:
+    """Whether a move is committed and nothing of it is left to wait for. A soak may be long; without one the end
+    follows the commit at once."""
     committed = move.phase not in BEFORE_COMMIT and move.outcome in (None, Phase.DONE)
     return committed and (move.ended or move.options.soak_s > 0)

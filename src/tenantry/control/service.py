@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextvars import Context as ContextVars
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from tenantry.errors import Conflict, Locked, NotFound, TenantryError, Unavailab
 from tenantry.model.events import EpochPassed, RouteChanged
 from tenantry.model.leases import Copy, Lease
 from tenantry.model.moves import BEFORE_COMMIT, Move, Options, Phase, Wish
+from tenantry.ports import Telemetry
 
 #: Lost races for room before a start gives up.
 START_TRIES = 8
@@ -46,6 +48,8 @@ class MoveService:
         self._loop: asyncio.Task[None] | None = None
         self._purged_at = -1e18
         self._closed = False
+        #: Are told of each move that ended here.
+        self.on_ended: list[Callable[[Move], None]] = []
         context.news.unattended = self.wake
         context.news.on_route.append(self._hear)
 
@@ -133,7 +137,8 @@ class MoveService:
             return
         self._woken.set()
         if self._loop is None or self._loop.done():
-            self._loop = asyncio.create_task(self._run())
+            # Of no request: its spans and log lines are not those of whoever came first.
+            self._loop = asyncio.create_task(self._run(), context=ContextVars())
 
     async def aclose(self) -> None:
         """Stop at the next safe point, with everything saved, and give the leases up. Safe to call twice."""
@@ -222,6 +227,9 @@ class MoveService:
             await runner.run()
         finally:
             self._woken.set()
+        if runner.move.ended:
+            for tell in self.on_ended:
+                tell(runner.move)
 
     async def _release(self, move: Move) -> None:
         try:
@@ -301,3 +309,9 @@ class MoveService:
 def options_of(defaults: Options, **given: Any) -> Options:
     """Options with what was given (not None) in place of the defaults."""
     return msgspec.structs.replace(defaults, **{name: value for name, value in given.items() if value is not None})
+
+
+def tell_of_move(telemetry: Telemetry, move: Move) -> None:
+    """Measure a move that has ended."""
+    pauses = [pause / 1_000 for pause in (move.flip_ms, move.back_ms) if pause is not None]
+    telemetry.moved(move.index, move.phase.value, pauses, move.progress.copied)

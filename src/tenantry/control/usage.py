@@ -29,7 +29,7 @@ def usage_of(index: LogicalIndex, view: PlanView, readings: Readings, created: S
         index=index.name,
         dimension=index.dimension,
         tenants=tuple(TenantUse(each.name, each.vectors, each.bytes, each.load, each.shard) for each in view.tenants),
-        shards=tuple(ShardUse(each.name, each.backend, each.max_tenants, each.max_vectors) for each in shards),
+        shards=tuple(ShardUse(each.name, each.backend, each.max_tenants or None, each.max_vectors) for each in shards),
         cross_tenant=readings.cross_tenant_share if enough else None,
         p95_ms=quantiles_s(bins, (0.95,))[0] * 1_000 if enough and queries else None,
         write_share=writes / (queries + writes) if queries + writes else 0.0,

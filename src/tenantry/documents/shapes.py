@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from tenantry.router.scatter import ShardTiming
+from tenantry.router.scatter import ShardTiming, Source
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -52,3 +52,6 @@ class TextScatterResult(msgspec.Struct, frozen=True):
     shards: tuple[ShardTiming, ...] = ()
     groups: tuple[tuple[str, list[TextHit]], ...] = ()
     cached: bool = False
+    source: Source = Source.SHARDS
+    lag_s: float | None = None
+    why_shards: str = ""

@@ -125,6 +125,8 @@ class DocumentStore:
             chosen = {"": (await self._models.of_many(index, tenants), tenants)}
         until = None if deadline_s is None else started + deadline_s
         plain = msgspec.structs.replace(options, by_model=False, bound=repr((text, filter)))
+        if options.by_model:
+            plain = msgspec.structs.replace(plain, max_lag_s=0.0)
         if options.by_model and options.cursor is not None:
             raise InvalidArgument("cursor", options.cursor, "no cursor with by_model: its groups have no common order")
         passes = await asyncio.gather(
@@ -148,6 +150,7 @@ class DocumentStore:
             shards=tuple(timing for one in passes for timing in one.shards),
             groups=tuple((model, _texts(one)) for model, one in zip(chosen, passes, strict=True)),
             cached=all(one.cached for one in passes),
+            why_shards="each model is to be searched for itself" if any(one.why_shards for one in passes) else "",
         )
 
     async def _search_all(
@@ -233,6 +236,9 @@ def _text_result(found: ScatterResult, took_ms: float) -> TextScatterResult:
         cursor=found.cursor,
         shards=found.shards,
         cached=found.cached,
+        source=found.source,
+        lag_s=found.lag_s,
+        why_shards=found.why_shards,
     )
 
 

@@ -14,7 +14,9 @@ from tenantry.gateway.frame import Frame, PathEndpoint, Runner
 from tenantry.gateway.native import routes as native
 from tenantry.gateway.pinecone import routes as pinecone
 from tenantry.gateway.table import Endpoint
+from tenantry.gateway.tracing import TracedRunner
 from tenantry.telemetry.health_metrics import HealthMetrics
+from tenantry.telemetry.pilot_metrics import PilotMetrics
 from tenantry.telemetry.prometheus import PrometheusTelemetry
 
 
@@ -24,9 +26,9 @@ class Gateway:
     def __init__(self, endpoints: Sequence[Endpoint], frame: Frame) -> None:
         self.endpoints = tuple(endpoints)
         self.frame = frame
-        by_path: dict[str, list[Runner]] = {}
+        by_path: dict[str, list[Runner | TracedRunner]] = {}
         for endpoint in endpoints:
-            by_path.setdefault(endpoint.path, []).append(Runner(endpoint, frame))
+            by_path.setdefault(endpoint.path, []).append(_runner(endpoint, frame))
         at = {path: PathEndpoint(runners) for path, runners in by_path.items()}
         #: Paths without a parameter, such as ``/query``, need no search.
         self._exact = {path: found for path, found in at.items() if "{" not in path}
@@ -44,6 +46,11 @@ class Gateway:
             return
         scope["path_params"] = {}
         await found(scope, receive, send)
+
+
+def _runner(endpoint: Endpoint, frame: Frame) -> Runner | TracedRunner:
+    runner, tracer = Runner(endpoint, frame), frame.tracer
+    return runner if tracer is None else TracedRunner(endpoint, runner, tracer)
 
 
 def build_app(
@@ -67,7 +74,10 @@ def build_app(
         request_limit_s: longest time of one request, the arrival of its body included.
     """
     if telemetry is not None:
+        if cluster.tracer is not None:
+            telemetry.exemplar = cluster.tracer.exemplar
         telemetry.show(HealthMetrics(lambda: cluster.health_checks.latest, lambda: cluster.routing_checks.found))
+        telemetry.show(PilotMetrics(lambda: cluster.autopilot.seen))
     frame = Frame(
         cluster,
         Authenticator(cluster.keys, admin_key, open_access, admin_name),
@@ -75,6 +85,7 @@ def build_app(
         public_url=public_url,
         max_concurrent=max_concurrent,
         request_limit_s=request_limit_s,
+        tracer=cluster.tracer,
     )
     apis = [*pinecone.routes(), *native.routes()]
     return Gateway([*apis, *operations.routes(frame, apis)], frame)

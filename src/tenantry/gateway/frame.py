@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -31,8 +31,10 @@ from tenantry.gateway.leaving import while_there
 from tenantry.gateway.recording import Recorder, is_recorded
 from tenantry.gateway.streams import Streams
 from tenantry.gateway.table import Access, Answer, Call, Endpoint, Face, Reach, Stream
+from tenantry.gateway.tracing import TracedRunner
 from tenantry.model.keys import RIGHTS
 from tenantry.model.topology import DEFAULT_INDEX
+from tenantry.ports import Tracer
 from tenantry.telemetry.prometheus import PrometheusTelemetry
 
 #: How many times longer a `patient` operation may take than others.
@@ -51,6 +53,7 @@ class Frame:
     Args:
         max_concurrent: requests in hand at once; beyond it 503 with Retry-After, health endpoints excepted.
         request_limit_s: longest time of a request, its body's arrival included.
+        tracer: makes a span of each request; None: nobody traces.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Frame:
         public_url: str | None,
         max_concurrent: int,
         request_limit_s: float,
+        tracer: Tracer | None = None,
     ) -> None:
         self.cluster = cluster
         self.authenticator = authenticator
@@ -69,6 +73,7 @@ class Frame:
         self.public_url = public_url.rstrip("/") if public_url else None
         self.max_concurrent = max_concurrent
         self.request_limit_s = request_limit_s
+        self.tracer = tracer
         self.in_hand = 0
         self.streams = Streams()
         self._epoch = cluster.clock.now() - cluster.clock.monotonic()
@@ -199,7 +204,7 @@ class Runner:
 class PathEndpoint:
     """All methods of one path."""
 
-    def __init__(self, runners: list[Runner]) -> None:
+    def __init__(self, runners: Sequence[Runner | TracedRunner]) -> None:
         self._by_method = {runner.endpoint.method: runner for runner in runners}
         self._face = runners[0].endpoint.face
         if "GET" in self._by_method:

@@ -15,7 +15,6 @@ from tenantry.gateway.native.routes import FACE
 from tenantry.gateway.openapi import document
 from tenantry.gateway.pinecone.errors import DATA
 from tenantry.gateway.table import Access, Answer, Call, Endpoint
-from tenantry.telemetry.prometheus import MEDIA_TYPE
 
 READY_WITHIN_S = 5.0
 
@@ -35,7 +34,7 @@ def routes(frame: Frame, described: Sequence[Endpoint]) -> list[Endpoint]:
         if frame.telemetry is None:
             raise NotFound("page", "metrics", "this gateway keeps no measurements")
         frame.telemetry.in_flight(frame.in_hand)
-        return Answer(frame.telemetry.exposition(), MEDIA_TYPE)
+        return Answer(frame.telemetry.exposition(), frame.telemetry.media_type)
 
     async def openapi(call: Call, _: None) -> Answer:
         if not rendered:

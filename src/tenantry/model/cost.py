@@ -263,6 +263,24 @@ class Budget(msgspec.Struct, frozen=True):
     state: Literal["ok", "near", "over"]
 
 
+class Costs(msgspec.Struct, frozen=True):
+    """A bill in short, for those who watch it.
+
+    Attributes:
+        monthly, wasted: of the whole index.
+        budget: what it is held against.
+        shards: each shard's part, by name.
+        tenants: the parts of the dearest tenants, by name, the dearest first.
+    """
+
+    currency: str
+    monthly: float
+    wasted: float
+    budget: float
+    shards: dict[str, float]
+    tenants: dict[str, float]
+
+
 class WhatIf(msgspec.Struct, frozen=True):
     """A number of shards, tried out.
 

@@ -220,6 +220,13 @@ def check_deadline(given: Any) -> float:
     return float(given)
 
 
+def check_lag(given: Any) -> float:
+    """A number of seconds, 0 or more."""
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given < math.inf:
+        raise InvalidArgument("max_lag_s", given, "a number of seconds, 0 or more")
+    return float(given)
+
+
 def _metadata_value(key: Any, value: Any, field: str) -> Any:
     if not isinstance(key, str) or not key or key.startswith("$"):
         raise InvalidArgument(field, key, "field names that are non-empty strings and do not start with '$'")

@@ -133,6 +133,8 @@ class ShardState(StrEnum):
     """Answers reads; writes and new tenants are refused."""
     RETIRED = "retired"
     """Empty and out of use."""
+    ROLLUP = "rollup"
+    """Holds the roll-up of its index, and never a tenant; given and taken by `tenantry rollup on` and ``off``."""
 
 
 class Shard(msgspec.Struct, frozen=True):
@@ -146,6 +148,7 @@ class Shard(msgspec.Struct, frozen=True):
         weight: share of new tenants relative to the others, over 0.
         tenants: how many it holds now, kept exact by the catalog.
         copies: second copies of tenants on the move, for which room is kept; kept exact by the catalog.
+        created_at: when it was registered, seconds since the Unix epoch; 0: before that was kept.
     """
 
     index: str
@@ -160,6 +163,7 @@ class Shard(msgspec.Struct, frozen=True):
     state: ShardState = ShardState.ACTIVE
     tenants: int = 0
     copies: int = 0
+    created_at: float = 0.0
 
 
 class LogicalIndex(msgspec.Struct, frozen=True):

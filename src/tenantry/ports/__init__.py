@@ -17,6 +17,7 @@ from tenantry.ports.backend import (
 )
 from tenantry.ports.catalog import (
     AuditCatalog,
+    AutopilotCatalog,
     BarrierCatalog,
     Catalog,
     CopyCatalog,
@@ -24,6 +25,7 @@ from tenantry.ports.catalog import (
     KeyCatalog,
     LeaseCatalog,
     MeasureCatalog,
+    MigrationCatalog,
     MoveCatalog,
     SettingCatalog,
     ShardCatalog,
@@ -44,10 +46,13 @@ from tenantry.ports.others import (
     SharedRoutes,
     Telemetry,
 )
+from tenantry.ports.rollups import RollupCatalog
+from tenantry.ports.tracing import Span, Tracer
 
 __all__ = [
     "Archive",
     "AuditCatalog",
+    "AutopilotCatalog",
     "BarrierCatalog",
     "Catalog",
     "Clock",
@@ -64,19 +69,23 @@ __all__ = [
     "Limiter",
     "ManyNamespaces",
     "MeasureCatalog",
+    "MigrationCatalog",
     "MoveCatalog",
     "NativeCopy",
     "Notifier",
     "PlacementPolicy",
+    "RollupCatalog",
     "RouteCache",
     "SettingCatalog",
     "ShardCatalog",
     "SharedRoutes",
     "Snapshot",
     "Snapshotting",
+    "Span",
     "Stored",
     "Telemetry",
     "TenantCatalog",
+    "Tracer",
     "UsageCatalog",
     "VectorBackend",
     "Warming",

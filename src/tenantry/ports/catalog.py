@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from tenantry.model.audit import Chain, Deed, Entry, Wanted
+from tenantry.model.autopilot import PilotEntry
 from tenantry.model.changes import Change, LogEntry, Resolved
 from tenantry.model.image import CatalogImage
 from tenantry.model.keys import ApiKey
 from tenantry.model.leases import Copy, Lease
+from tenantry.model.migration import Item, Migration
 from tenantry.model.moves import Move, Wish
 from tenantry.model.topology import (
     Claim,
@@ -23,6 +25,7 @@ from tenantry.model.topology import (
     TenantState,
 )
 from tenantry.model.usage import Usage
+from tenantry.ports.rollups import RollupCatalog
 
 
 class IndexCatalog(Protocol):
@@ -348,6 +351,27 @@ class MeasureCatalog(Protocol):
         """Drop all of a process. Nothing there is success."""
 
 
+class AutopilotCatalog(Protocol):
+    """What the auto-pilot did or would do. Budgets are counted from it, so it must not lose what it took."""
+
+    async def append(self, entry: PilotEntry) -> None:
+        """Add an entry; durable when it returns. Raises Conflict unless its ``seq`` is one more than the last one's
+        (1 in the beginning): of two that go on from the same entry one fails."""
+
+    async def settle(self, entry: PilotEntry) -> None:
+        """Replace an entry by what it has become. Raises NotFound."""
+
+    async def list(
+        self, *, limit: int, before: int | None = None, index: str | None = None, since: float | None = None
+    ) -> list[PilotEntry]:
+        """The newest first: those with a number below ``before``, of an index, from a moment on. Raises InvalidArgument
+        (limit)."""
+
+    async def prune(self, keep: int, since: float) -> int:
+        """Drop all but the newest ``keep`` entries, and those from before a moment; the newest one stays in any case.
+        Returns how many went."""
+
+
 class UsageCatalog(Protocol):
     """What tenants used, by the hour."""
 
@@ -372,6 +396,27 @@ class UsageCatalog(Protocol):
 
     async def forget(self, before: int) -> int:
         """Drop the hours that ended before that time; how many rows those were."""
+
+
+class MigrationCatalog(Protocol):
+    """Migrations of tenants between shards, and how far each is. One method is one transaction."""
+
+    async def begin(self, migration: Migration, items: Sequence[Item]) -> None:
+        """Record a new migration with its tenants. Raises NotFound (index); AlreadyExists when one has this id, or one
+        of the index has not ended."""
+
+    async def get(self, id: str) -> Migration:
+        """Raises NotFound."""
+
+    async def items(self, id: str) -> list[Item]:
+        """Its tenants, in the order of waves, then of risk, then by name; none when it does not exist."""
+
+    async def list(self, index: str | None = None, *, open_only: bool = False, limit: int = 100) -> list[Migration]:
+        """Newest first (created_at, then id, both descending)."""
+
+    async def save(self, migration: Migration, items: Sequence[Item]) -> None:
+        """Save it, and those of its tenants that are given, if it is as it was before: compare-and-set on the revision,
+        which must be one higher than the stored one. Raises NotFound; Conflict, and nothing has changed."""
 
 
 class Catalog(Protocol):
@@ -424,6 +469,18 @@ class Catalog(Protocol):
     @property
     def measures(self) -> MeasureCatalog:
         """What processes counted."""
+
+    @property
+    def migrations(self) -> MigrationCatalog:
+        """Migrations of tenants."""
+
+    @property
+    def rollups(self) -> RollupCatalog:
+        """Roll-ups."""
+
+    @property
+    def autopilot(self) -> AutopilotCatalog:
+        """The record of the auto-pilot."""
 
     async def image(self) -> CatalogImage:
         """Indexes, shards, live tenants, keys and settings, all as of one moment."""

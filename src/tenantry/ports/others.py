@@ -159,6 +159,16 @@ class Telemetry(Protocol):
     def breaker(self, index: str, shard: str, state: str) -> None:
         """A shard's breaker is now ``closed``, ``half-open`` or ``open``."""
 
+    def search_source(self, index: str, source: str) -> None:
+        """A search of an index that has a roll-up was answered out of it (``roll-up``), or by the ``shards``."""
+
+    def rollup(self, index: str, lag_s: float | None, copied: int, removed: int) -> None:
+        """How far behind a roll-up is as this process knows (None: it does not, or there is none any more), and
+        records that this process copied into it, and removed, since it last said so."""
+
+    def moved(self, index: str, outcome: str, pauses_s: Sequence[float], vectors: int) -> None:
+        """A move has ended: how long writes waited at each of its switches, and how many vectors were copied."""
+
 
 class Notifier(Protocol):
     """Tells people of what changed."""

@@ -106,12 +106,12 @@ class Admission:
                 await self._take(key, shard, standing, plan, plan.requests_per_s)
             if self._options.width and (route.mode is Mode.DIRECT or not load.write):
                 gate = self._gates.get((index, shard, load.write)) or await self._new_gate(index, shard, load.write)
-                if not gate.enter():
+                if not gate.enter(tenant):
                     await self._wait(gate, index, tenant, plan.weight, load.cost)
         except BaseException:
             standing.in_hand -= 1
             raise
-        return Ticket(gate, standing)
+        return Ticket(gate, standing, tenant, plan.weight, self._clock.monotonic() if gate else 0.0)
 
     async def admit_across(self, index: str, shard: str, load: Load) -> Ticket:
         """Let a part of a search across tenants begin on a shard, when its turn has come; `Ticket.leave` must follow.
@@ -119,9 +119,9 @@ class Admission:
         if not self._options.width:
             return Ticket(None, None)
         gate = self._gates.get((index, shard, False)) or await self._new_gate(index, shard, False)
-        if not gate.enter():
+        if not gate.enter(ACROSS):
             await self._wait(gate, index, ACROSS, 1, load.cost)
-        return Ticket(gate, None)
+        return Ticket(gate, None, ACROSS, 1, self._clock.monotonic())
 
     async def _wait(self, gate: Gate, index: str, line: str, weight: int, cost: int) -> None:
         try:
@@ -196,15 +196,20 @@ def leave(ticket: Ticket | None) -> None:
 class Ticket:
     """An operation that has begun."""
 
-    __slots__ = ("_gate", "_standing")
+    __slots__ = ("_gate", "_line", "_since", "_standing", "_weight")
 
-    def __init__(self, gate: Gate | None, standing: _Standing | None) -> None:
+    def __init__(
+        self, gate: Gate | None, standing: _Standing | None, line: str = ACROSS, weight: int = 1, since: float = 0.0
+    ) -> None:
         self._gate = gate
         self._standing = standing
+        self._line = line
+        self._weight = weight
+        self._since = since
 
     def leave(self) -> None:
         """It has ended."""
         if self._gate is not None:
-            self._gate.leave()
+            self._gate.leave(self._line, self._weight, self._since)
         if self._standing is not None:
             self._standing.in_hand -= 1

@@ -22,6 +22,7 @@ What holds (the property tests check it):
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from tenantry.errors import Bug
@@ -90,14 +91,21 @@ class FairQueue(Generic[T]):
         flow.waiting.append((cost, entry))
         self._length += 1
 
-    def pop(self) -> tuple[Flow[T], T] | None:
-        """The next entry, with its flow; None when nothing waits."""
-        while self._length:
+    def pop(self, passed: Callable[[str], bool] | None = None) -> tuple[Flow[T], T] | None:
+        """The next entry, with its flow; None when nothing waits. Flows of which ``passed`` is true are passed over:
+        each keeps what it may spend, and its turn comes after the others'."""
+        over: set[str] = set()
+        while self._length and len(over) < self.flows:
             turns = self._new or self._old
             flow = turns[0]
             if not flow.waiting:  # since its last turn
                 turns.popleft()
                 del self._flows[flow.key]
+                continue
+            if passed is not None and (flow.key in over or passed(flow.key)):
+                over.add(flow.key)
+                turns.popleft()
+                self._old.append(flow)
                 continue
             cost, entry = flow.waiting[0]
             if cost <= flow.deficit:

@@ -9,9 +9,12 @@ import msgspec
 from tenantry.errors import RateLimited, Unavailable
 from tenantry.ports import Clock
 from tenantry.router.fair import FairQueue, Flow
+from tenantry.router.shares import Shares
 
 #: A line that was empty within so many times the target is a burst, and may be longer for a while.
 BURST = 10
+#: One place in so many, but at least one, is kept free from lines that use more than their share.
+SPARE = 8
 
 
 class GateOptions(msgspec.Struct, frozen=True):
@@ -30,7 +33,7 @@ class GateOptions(msgspec.Struct, frozen=True):
 
 
 class Gate:
-    """One shard's. While fewer than ``width`` operations are in hand, entering costs two comparisons.
+    """One shard's. While fewer than ``width`` operations are in hand nobody waits, but for the last places (below).
 
     When there are more, each tenant waits in a line of its own, and lines take turns (`tenantry.router.fair`): one that
     sends too much waits for itself. What waits too long is turned away, the tenant's own line alone: as CoDel does
@@ -39,6 +42,11 @@ class Gate:
     was empty within the last ``BURST * target_s`` may let its operations wait that long; one that was not lets them
     wait for ``target_s``. So a burst is served, and an overload is answered early with 429 or 503.
 
+    What runs is not interrupted, so turns alone do not spare one that comes seldom the wait until a place is free. So
+    some places (one in `SPARE`) are not given to a line that has used more than its share of late
+    (`tenantry.router.shares`), while others used the shard too. Alone, a line is never over its share, and has all. The
+    price: beside others, one that asks for more than its share gets less of what they leave free.
+
     A place is given on in the next turn of the event loop, not at once: operations that never wait themselves (a small
     query in memory) else would never meet here, but queue up before the loop, where the first come is first served.
 
@@ -46,13 +54,15 @@ class Gate:
         name: of the shard, for messages.
     """
 
-    __slots__ = ("_clock", "_free", "_loop", "_options", "_queue", "name")
+    __slots__ = ("_clock", "_free", "_loop", "_options", "_queue", "_shares", "_spare", "name")
 
     def __init__(self, name: str, options: GateOptions, clock: Clock) -> None:
         self.name = name
         self._options = options
         self._clock = clock
         self._free = options.width
+        self._spare = max(1, options.width // SPARE) if options.width > 1 else 0
+        self._shares = Shares()
         self._queue: FairQueue[_Waiter] = FairQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -60,17 +70,25 @@ class Gate:
         """Operations that wait."""
         return len(self._queue)
 
-    def enter(self) -> bool:
-        """Take a place if one is free and nobody waits for it."""
-        if self._free and not self._queue:
-            self._free -= 1
-            return True
-        return False
+    def enter(self, tenant: str) -> bool:
+        """Take a place if the tenant may have one, and nobody waits for it."""
+        if not self._free:
+            return False
+        if self._free <= self._spare:  # all who wait use more than their share
+            if self._over(tenant):
+                return False
+        elif self._queue:
+            return False
+        self._free -= 1
+        return True
+
+    def _over(self, tenant: str) -> bool:
+        return self._shares.over(tenant, self._clock.monotonic())
 
     async def wait(self, tenant: str, weight: int, cost: int, *, patient: bool = False) -> None:
         """Take a place in one's turn. Raises RateLimited or Unavailable when this takes too long, unless one is
         ``patient``, or when too many wait; when cancelled, no place is taken."""
-        if self.enter():
+        if self.enter(tenant):
             return
         if self._queue.waiting(tenant) >= self._options.per_tenant:
             raise self._away(tenant, f"{self._options.per_tenant} operations wait")
@@ -82,18 +100,23 @@ class Gate:
             await waiter.turn
         except asyncio.CancelledError:
             if waiter.turn.done() and not waiter.turn.cancelled() and waiter.turn.exception() is None:
-                self.leave()  # the place came just before the cancellation
+                self._later()  # the place came just before the cancellation
             raise
 
-    def leave(self) -> None:
-        """Give the place back."""
+    def leave(self, tenant: str, weight: int, since: float) -> None:
+        """Give back the place that a tenant has had since then, by the clock's `monotonic`."""
+        now = self._clock.monotonic()
+        self._shares.use(tenant, weight, now - since, now)
+        self._later()
+
+    def _later(self) -> None:
         if self._loop is None or self._loop.is_closed():
             self._loop = asyncio.get_running_loop()
         self._loop.call_soon(self._give)
 
     def _give(self) -> None:
         self._free += 1
-        while self._free and (found := self._queue.pop()) is not None:
+        while self._free and (found := self._next()) is not None:
             flow, waiter = found
             if waiter.turn.done():
                 continue  # gave up
@@ -103,6 +126,9 @@ class Gate:
                 continue
             self._free -= 1
             waiter.turn.set_result(None)
+
+    def _next(self) -> tuple[Flow[_Waiter], _Waiter] | None:
+        return self._queue.pop(self._over if self._free <= self._spare else None)
 
     def _waited_too_long(self, flow: Flow[_Waiter], waiter: _Waiter) -> bool:
         if waiter.patient:

@@ -36,6 +36,11 @@ def read(records: int) -> Load:
     return _READS[_cost(records, IDS)]
 
 
+def work(records: int) -> Load:
+    """A read that Tenantry makes for itself, of so many records at most: no tenant's doing."""
+    return _PARTS[_cost(records, IDS)]
+
+
 def upsert(records: int, size: int) -> Load:
     """A batch of records with so many bytes."""
     return Load(_cost(records, RECORDS), write=True, writes=1, vectors=records, bytes=size)

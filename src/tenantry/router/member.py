@@ -9,6 +9,8 @@ from contextlib import suppress
 from tenantry.errors import TenantryError
 from tenantry.ports import Clock, LeaseCatalog
 
+#: How the names of routers' leases begin.
+ROUTERS = "router/"
 #: Renewals within the length of a lease.
 BEATS = 3
 
@@ -44,7 +46,7 @@ class Member:
         self._leases = leases
         self._clock = clock
         self.owner = owner
-        self.name = f"router/{owner}"
+        self.name = f"{ROUTERS}{owner}"
         self.lease_s = lease_s
         self.sole = sole
         self.term = 0

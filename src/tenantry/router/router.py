@@ -39,10 +39,13 @@ from tenantry.router.inflight import Inflight
 from tenantry.router.logged import LoggedWriter
 from tenantry.router.member import Member
 from tenantry.router.resolve import Resolver
+from tenantry.router.rollup import Feed, Held
 from tenantry.router.service import Service
 from tenantry.router.shards import ShardPool
 
 T = TypeVar("T")
+#: Kind of reads that Tenantry makes for itself; they count as no tenant's.
+OWN_WORK = "own-work"
 
 
 class Router:
@@ -65,10 +68,12 @@ class Router:
         member: Member,
         inflight: Inflight,
         logged: LoggedWriter,
+        feed: Feed,
         service: Service,
         request_timeout_s: float = 30.0,
     ) -> None:
         self.resolver = resolver
+        self.feed = feed
         self.member = member
         self.inflight = inflight
         self._logged = logged
@@ -126,12 +131,12 @@ class Router:
             loads.delete(chosen),
         )
 
-    async def fetch(self, index: str, tenant: str, ids: Sequence[str]) -> dict[str, Record]:
+    async def fetch(self, index: str, tenant: str, ids: Sequence[str], kind: str = "fetch") -> dict[str, Record]:
         """The records of these ids that exist, in the order asked."""
         await self.pool.index(index)
         wanted = check_ids(ids, "ids", self.limits.fetch_ids, self.limits)
         found = await self._read(
-            "fetch", index, tenant, lambda namespace: namespace.fetch(wanted), loads.read(len(wanted))
+            kind, index, tenant, lambda namespace: namespace.fetch(wanted), _load_of(kind, len(wanted))
         )
         return {key: found[key] for key in wanted if key in found}
 
@@ -184,12 +189,14 @@ class Router:
             "list", index, tenant, lambda namespace: namespace.list_ids(cursor, limit, prefix), loads.read(limit)
         )
 
-    async def scan(self, index: str, tenant: str, cursor: str | None, limit: int, prefix: str = "") -> Page:
+    async def scan(
+        self, index: str, tenant: str, cursor: str | None, limit: int, prefix: str = "", kind: str = "scan"
+    ) -> Page:
         """One page of whole records in ascending order of id."""
         await self.pool.index(index)
         check_count(limit, "limit", 1, self.limits.scan_page)
         return await self._read(
-            "scan", index, tenant, lambda namespace: namespace.scan(cursor, limit, prefix), loads.read(limit)
+            kind, index, tenant, lambda namespace: namespace.scan(cursor, limit, prefix), _load_of(kind, limit)
         )
 
     async def stats(self, index: str, tenant: str) -> NamespaceStats:
@@ -228,28 +235,42 @@ class Router:
 
         async def write(route: Route) -> T | Resolved | _Again:
             self.pool.check_writable(index, route.place.shard)
-            if route.mode is not Mode.DIRECT:
-                applied = await self._logged.write(index, tenant, route, change)
-                return applied if applied is not None else _AGAIN
-            return await self._direct(index, tenant, route, act)
+            held = self.feed.at_hand(index, tenant) or await self.feed.begin(index, tenant)
+            try:
+                if route.mode is not Mode.DIRECT:
+                    applied = await self._logged.write(index, tenant, route, change)
+                    return applied if applied is not None else _AGAIN
+                return await self._direct(index, tenant, route, act, held, change)
+            finally:
+                self.feed.end(held, change)
 
         try:
             return await self._serve(kind, index, tenant, resolve, write, load)
         finally:
             self.versions[index] += 1
 
-    async def _direct(self, index: str, tenant: str, route: Route, act: Callable[[Index], Awaitable[T]]) -> T | _Again:
+    async def _direct(
+        self,
+        index: str,
+        tenant: str,
+        route: Route,
+        act: Callable[[Index], Awaitable[T]],
+        held: Held,
+        change: Change,
+    ) -> T | _Again:
         """One write to the backend, counted as in hand until it has really ended: a caller that is cancelled or out
         of time leaves it running, and a barrier must wait for it all the same."""
         namespace = await self.pool.namespace(index, route.place)
         if not self.inflight.enter(index, tenant, route.epoch):
             return _AGAIN
+        held.again()
 
         async def whole() -> T:
             try:
                 return await act(namespace)
             finally:
                 self.versions[index] += 1
+                self.feed.end(held, change)
                 self.inflight.leave(index, tenant, route.epoch)
 
         writing = asyncio.ensure_future(whole())
@@ -308,7 +329,8 @@ class Router:
         finally:
             leave(ticket)
             if shard:
-                self.telemetry.operation(kind, index, shard, self.clock.monotonic() - started, ok, tenant)
+                asker = None if kind == OWN_WORK else tenant
+                self.telemetry.operation(kind, index, shard, self.clock.monotonic() - started, ok, asker)
 
     @staticmethod
     def _missing(tenant: str, route: Route, missed: str, error: NotFound) -> str:
@@ -322,6 +344,10 @@ class Router:
             f"tenant {tenant!r} is routed to namespace {place.namespace!r} on shard {place.shard!r}, which is not "
             "there: its data are lost or the shard is not the right one; see `tenantry verify-routing`"
         ) from error
+
+
+def _load_of(kind: str, records: int) -> Load:
+    return loads.work(records) if kind == OWN_WORK else loads.read(records)
 
 
 def _is_empty(answer: object) -> bool:

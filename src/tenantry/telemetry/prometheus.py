@@ -3,18 +3,28 @@
 
 from __future__ import annotations
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from collections.abc import Callable, Sequence
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
+from tenantry.telemetry.move_metrics import BUCKETS, MoveMetrics
+from tenantry.version import __version__
+
 MEDIA_TYPE = CONTENT_TYPE_LATEST.encode()
-BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.8, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class PrometheusTelemetry:
-    """Implements `Telemetry`, and counts the gateway's requests. One registry of its own per object."""
+    """Implements `Telemetry`, and counts the gateway's requests. One registry of its own per object.
+
+    Attributes:
+        exemplar: gives the trace that a measurement belongs to, where somebody traces.
+    """
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.exemplar: Callable[[], dict[str, str] | None] | None = None
         self._shown: dict[type[Collector], Collector] = {}
         self._requests = Counter(
             "tenantry_http_requests",
@@ -62,6 +72,7 @@ class PrometheusTelemetry:
         self._operation_children: dict[tuple[str, str, str, bool], tuple[Counter, Histogram]] = {}
 
     def _count_searches(self) -> None:
+        """Metrics of cross-tenant searches, and of roll-ups."""
         self._searches = Counter(
             "tenantry_searches", "Cross-tenant searches.", ("index", "outcome"), registry=self.registry
         )
@@ -90,6 +101,26 @@ class PrometheusTelemetry:
             ("index", "shard"),
             registry=self.registry,
         )
+        self._sources = Counter(
+            "tenantry_search_sources",
+            "Cross-tenant searches of an index with a roll-up, by what answered them.",
+            ("index", "source"),
+            registry=self.registry,
+        )
+        self._lags = Gauge(
+            "tenantry_rollup_lag_seconds",
+            "How old what the roll-up holds is at most; none where that is not known.",
+            ("index",),
+            registry=self.registry,
+        )
+        self._rolled = Counter(
+            "tenantry_rollup_records",
+            "Records that this process copied into the roll-up, or removed from it.",
+            ("index", "change"),
+            registry=self.registry,
+        )
+        self._moves = MoveMetrics(self.registry)
+        Info("tenantry_build", "Version that runs.", registry=self.registry).info({"version": __version__})
 
     def operation(self, kind: str, index: str, shard: str, seconds: float, ok: bool, tenant: str | None = None) -> None:
         """One finished data-plane operation on a shard."""
@@ -101,8 +132,9 @@ class PrometheusTelemetry:
                 self._operation_seconds.labels(kind, index, shard),
             )
             self._operation_children[key] = found
+            self._moves.begin(index)
         found[0].inc()
-        found[1].observe(seconds)
+        found[1].observe(seconds, None if self.exemplar is None else self.exemplar())
 
     def turned_away(self, index: str, shard: str, why: str) -> None:
         """One operation that was not begun."""
@@ -123,7 +155,7 @@ class PrometheusTelemetry:
     def searched(self, index: str, outcome: str, seconds: float) -> None:
         """One finished cross-tenant search."""
         self._searches.labels(index, outcome).inc()
-        self._search_seconds.labels(index).observe(seconds)
+        self._search_seconds.labels(index).observe(seconds, None if self.exemplar is None else self.exemplar())
 
     def shard_missing(self, index: str, shard: str, why: str) -> None:
         """A cross-tenant search went without a shard."""
@@ -137,6 +169,24 @@ class PrometheusTelemetry:
         """The state of a shard's breaker."""
         self._breakers.labels(index, shard).set({"closed": 0.0, "half-open": 0.5, "open": 1.0}[state])
 
+    def search_source(self, index: str, source: str) -> None:
+        """What answered a search of an index with a roll-up."""
+        self._sources.labels(index, source).inc()
+
+    def rollup(self, index: str, lag_s: float | None, copied: int, removed: int) -> None:
+        """How far behind a roll-up is, and what was done for it."""
+        if lag_s is None:
+            self._lags.remove_by_labels({"index": index})
+        else:
+            self._lags.labels(index).set(lag_s)
+        for change, records in (("copied", copied), ("removed", removed)):
+            if records:
+                self._rolled.labels(index, change).inc(records)
+
+    def moved(self, index: str, outcome: str, pauses_s: Sequence[float], vectors: int) -> None:
+        """The end of a move."""
+        self._moves.moved(index, outcome, pauses_s, vectors)
+
     def request(self, api: str, method: str, route: str, status: int, seconds: float) -> None:
         """One answered HTTP request; ``route`` is the template, not the path."""
         key = (api, method, route, status)
@@ -148,12 +198,20 @@ class PrometheusTelemetry:
             )
             self._request_children[key] = found
         found[0].inc()
-        found[1].observe(seconds)
+        found[1].observe(seconds, None if self.exemplar is None else self.exemplar())
 
     def in_flight(self, requests: int) -> None:
         """How many HTTP requests are in hand."""
         self._in_flight.set(requests)
 
+    @property
+    def media_type(self) -> bytes:
+        """Of `exposition`."""
+        return MEDIA_TYPE if self.exemplar is None else openmetrics.CONTENT_TYPE_LATEST.encode()
+
     def exposition(self) -> bytes:
-        """Everything in Prometheus' text format."""
-        return generate_latest(self.registry)
+        """Everything in Prometheus' text format; in that of OpenMetrics when there are exemplars, which only it has."""
+        if self.exemplar is None:
+            return generate_latest(self.registry)
+        made: bytes = openmetrics.generate_latest(self.registry)  # type: ignore[no-untyped-call]
+        return made

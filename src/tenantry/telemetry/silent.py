@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class SilentTelemetry:
     """Implements `Telemetry`."""
@@ -25,4 +27,13 @@ class SilentTelemetry:
         """Nothing."""
 
     def breaker(self, index: str, shard: str, state: str) -> None:
+        """Nothing."""
+
+    def search_source(self, index: str, source: str) -> None:
+        """Nothing."""
+
+    def rollup(self, index: str, lag_s: float | None, copied: int, removed: int) -> None:
+        """Nothing."""
+
+    def moved(self, index: str, outcome: str, pauses_s: Sequence[float], vectors: int) -> None:
         """Nothing."""

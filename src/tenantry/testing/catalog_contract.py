@@ -27,10 +27,13 @@ from tenantry.model.records import Metric
 from tenantry.model.topology import LogicalIndex, Place, Shard, ShardState
 from tenantry.ports import Catalog
 from tenantry.testing.catalog_audit_contract import AuditContract
+from tenantry.testing.catalog_autopilot_contract import AutopilotContract
 from tenantry.testing.catalog_log_contract import LogsContract
 from tenantry.testing.catalog_measures_contract import MeasuresContract
+from tenantry.testing.catalog_migrations_contract import MigrationsContract
 from tenantry.testing.catalog_moments_contract import MomentsContract
 from tenantry.testing.catalog_moves_contract import MovesContract
+from tenantry.testing.catalog_rollups_contract import RollupsContract
 from tenantry.testing.catalog_samples import INDEX, buried, placed, prepared, rerouted
 from tenantry.testing.catalog_tenants_contract import ListContract, PlaceContract, RouteContract
 from tenantry.testing.catalog_usage_contract import PlanContract, UsageContract
@@ -97,7 +100,18 @@ class ShardContract:
     async def test_shard_comes_back_as_it_was_added_but_empty(self, catalog: Catalog) -> None:
         await prepared(catalog, 0)
         full = Shard(
-            INDEX, "b", "pgvector", {"url": "x", "é": "%"}, 5, 2**40, 2.5, "eu", "hot", ShardState.READ_ONLY, 77
+            INDEX,
+            "b",
+            "pgvector",
+            {"url": "x", "é": "%"},
+            5,
+            2**40,
+            2.5,
+            "eu",
+            "hot",
+            ShardState.READ_ONLY,
+            77,
+            created_at=9.5,
         )
         await catalog.shards.add(full)
         await catalog.shards.add(Shard(INDEX, "B", "embedded"))
@@ -123,11 +137,12 @@ class ShardContract:
 
     async def test_update_keeps_backend_options_and_count(self, catalog: Catalog) -> None:
         await prepared(catalog, 0)
-        await catalog.shards.add(Shard(INDEX, "s0", "embedded", {"path": "p"}))
+        await catalog.shards.add(Shard(INDEX, "s0", "embedded", {"path": "p"}, created_at=7.0))
         await placed(catalog, "t")
-        wanted = Shard(INDEX, "s0", "other", {}, 3, 4, 5.0, "eu", "hot", ShardState.DRAINING, tenants=9)
+        wanted = Shard(INDEX, "s0", "other", {}, 3, 4, 5.0, "eu", "hot", ShardState.DRAINING, tenants=9, created_at=8.0)
         await catalog.shards.update(wanted)
-        expected = msgspec.structs.replace(wanted, backend="embedded", options={"path": "p"}, tenants=1)
+        kept = {"backend": "embedded", "options": {"path": "p"}, "created_at": 7.0}
+        expected = msgspec.structs.replace(wanted, tenants=1, **kept)
         assert await catalog.shards.list(INDEX) == [expected]
         with pytest.raises(NotFound):
             await catalog.shards.update(Shard(INDEX, "s9", "embedded"))
@@ -262,8 +277,11 @@ class CatalogContract(
     MovesContract,
     LogsContract,
     MeasuresContract,
+    RollupsContract,
+    AutopilotContract,
     PlanContract,
     UsageContract,
+    MigrationsContract,
 ):
     """All of it. Subclass it with a fixture ``catalog``."""
 

@@ -14,7 +14,10 @@ import msgspec
 from tenantry.model.image import CatalogImage
 from tenantry.model.topology import TenantState
 from tenantry.testing.memory_catalog_audit import MemoryAudit
+from tenantry.testing.memory_catalog_autopilot import MemoryAutopilot
+from tenantry.testing.memory_catalog_migrations import MemoryMigrations
 from tenantry.testing.memory_catalog_moves import MemoryCopies, MemoryLog, MemoryMoves
+from tenantry.testing.memory_catalog_rollups import MemoryRollups
 from tenantry.testing.memory_catalog_shared import (
     MemoryBarriers,
     MemoryKeys,
@@ -56,7 +59,10 @@ class MemoryCatalog:
         self.log = MemoryLog(*given)
         self.copies = MemoryCopies(*given)
         self.measures = MemoryMeasures(*given)
+        self.rollups = MemoryRollups(*given)
+        self.autopilot = MemoryAutopilot(*given)
         self.usage = MemoryUsage(*given)
+        self.migrations = MemoryMigrations(*given)
 
     async def image(self) -> CatalogImage:
         """As of this moment."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TypeAlias
 
 import msgspec
 
-from tenantry.catalogs.rules import counted, named, owner_after, why_no_room, why_not_named
+from tenantry.catalogs.rules import counted, named, owner_after, to_copy_again, why_no_room, why_not_named
 from tenantry.errors import Conflict, InvalidArgument
 from tenantry.model.audit import Chain, Entry
+from tenantry.model.autopilot import PilotEntry
 from tenantry.model.keys import ApiKey
 from tenantry.model.leases import Copy, Lease
+from tenantry.model.migration import Item, Migration
 from tenantry.model.moves import Move
+from tenantry.model.rollup import Due, Rollup
 from tenantry.model.topology import LogicalIndex, Place, Shard, Tenant, TenantState, bucket_of
 from tenantry.model.usage import Usage
 
@@ -37,7 +40,10 @@ class Tables:
         acknowledged: tenant to router to epoch.
         settings: values as JSON.
         measures: process to its slices by number.
+        migration_items: migration to its tenants by name.
         moment: of the last change of a route; changes: the same for each bucket of tenants.
+        rollup_marks, rollup_stamps: index, tenant and process to the round, and to the stamp.
+        rollup_due: index to what is due, by place.
     """
 
     def __init__(self) -> None:
@@ -55,9 +61,16 @@ class Tables:
         self.heads: dict[Key, int] = {}
         self.log: dict[Key, dict[int, bytes]] = {}
         self.measures: dict[str, dict[int, bytes]] = {}
+        self.migrations: dict[str, Migration] = {}
+        self.migration_items: dict[str, dict[str, Item]] = {}
+        self.autopilot: dict[int, PilotEntry] = {}
         self.moment = 0
         self.changes: dict[int, int] = {}
         self.copies: dict[tuple[str, Place], Copy] = {}
+        self.rollups: dict[str, Rollup] = {}
+        self.rollup_marks: dict[tuple[str, str, str], int] = {}
+        self.rollup_stamps: dict[tuple[str, str, str], int] = {}
+        self.rollup_due: dict[str, dict[int, Due]] = {}
         self.usage: dict[tuple[int, str, str], Usage] = {}
         self.usage_sources: dict[str, tuple[int, float]] = {}
 
@@ -111,16 +124,38 @@ class Tables:
                 tenants, copies = shard.tenants + after[0] - before[0], shard.copies + after[1] - before[1]
                 counted_anew = msgspec.structs.replace(shard, tenants=tenants, copies=copies)
                 changed[key] = counted_anew, owner_after(owner, old, new, name)
+        self._keep(changed)
+        if old is not None and old.route != new.route:
+            self.moment += 1
+            self.changes[bucket_of(new.index, new.name)] = self.moment
+        if to_copy_again(old, new):
+            self.append_due(new.index, {new.name: None})
+        self.tenants[new.index, new.name] = new
+
+    def _keep(self, changed: Mapping[Key, tuple[Shard, str | None]]) -> None:
         for key, (shard, owner) in changed.items():
             self.shards[key] = shard
             if owner is None:
                 self.owners.pop(key, None)
             else:
                 self.owners[key] = owner
-        if old is not None and old.route != new.route:
-            self.moment += 1
-            self.changes[bucket_of(new.index, new.name)] = self.moment
-        self.tenants[new.index, new.name] = new
+
+    def append_due(self, index: str, changed: Mapping[str, Collection[str] | None]) -> None:
+        """Make records (None: all) of these tenants due in the roll-up, if there is one."""
+        rollup = self.rollups.get(index)
+        if rollup is None:
+            return
+        due = self.rollup_due.setdefault(index, {})
+        for seq, (tenant, ids) in enumerate(changed.items(), start=rollup.head + 1):
+            due[seq] = Due(seq, tenant, None if ids is None else tuple(ids))
+        self.rollups[index] = msgspec.structs.replace(rollup, head=rollup.head + len(changed))
+
+    def forget_rollup(self, index: str) -> None:
+        """Drop it with its marks and dues."""
+        self.rollups.pop(index, None)
+        self.rollup_due.pop(index, None)
+        self.rollup_marks = {key: round for key, round in self.rollup_marks.items() if key[0] != index}
+        self.rollup_stamps = {key: stamp for key, stamp in self.rollup_stamps.items() if key[0] != index}
 
     def _planned(self, shard: Shard | None, new: Tenant) -> int:
         if shard is None or shard.max_vectors is None:

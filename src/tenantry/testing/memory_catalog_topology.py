@@ -11,6 +11,7 @@ from tenantry.catalogs.rules import (
     check_limits,
     has_part,
     has_retired,
+    holds_rollup,
     named,
     newly_placed,
     placed_at,
@@ -91,8 +92,11 @@ class MemoryIndexes:
         del tables.indexes[name]
         tables.shards = {key: shard for key, shard in tables.shards.items() if key[0] != name}
         tables.moves = {id: move for id, move in tables.moves.items() if move.index != name}
+        for id in [id for id, one in tables.migrations.items() if one.index == name]:
+            del tables.migrations[id], tables.migration_items[id]
         tables.log = {key: entries for key, entries in tables.log.items() if key[0] != name}
         tables.acknowledged = {key: routers for key, routers in tables.acknowledged.items() if key[0] != name}
+        tables.forget_rollup(name)
 
 
 class MemoryShards:
@@ -124,18 +128,21 @@ class MemoryShards:
         await self._enter("shards.update")
         check_limits(shard)
         storable(region=shard.region, tier=shard.tier)
-        if shard.state is ShardState.RETIRED:
-            self._must_be_empty(shard.index, shard.name, "retired")
+        self._may_become(shard.index, shard.name, shard.state)
         old = self._found(shard.index, shard.name)
         self._all.shards[shard.index, shard.name] = msgspec.structs.replace(
-            shard, backend=old.backend, options=old.options, tenants=old.tenants, copies=old.copies
+            shard,
+            backend=old.backend,
+            options=old.options,
+            tenants=old.tenants,
+            copies=old.copies,
+            created_at=old.created_at,
         )
 
     async def set_state(self, index: str, name: str, state: ShardState) -> None:
         """Raises NotFound, Refused."""
         await self._enter("shards.set_state")
-        if state is ShardState.RETIRED:
-            self._must_be_empty(index, name, "retired")
+        self._may_become(index, name, state)
         self._all.shards[index, name] = msgspec.structs.replace(self._found(index, name), state=state)
 
     async def remove(self, index: str, name: str) -> None:
@@ -150,8 +157,20 @@ class MemoryShards:
             raise NotFound("shard", name)
         return shard
 
+    def _may_become(self, index: str, name: str, state: ShardState) -> None:
+        if state is ShardState.RETIRED:
+            self._must_be_empty(index, name, "retired")
+        elif state is not ShardState.ROLLUP and self._holds_rollup(index, name):
+            raise holds_rollup(name, state.value)
+
+    def _holds_rollup(self, index: str, name: str) -> bool:
+        rollup = self._all.rollups.get(index)
+        return rollup is not None and rollup.shard == name
+
     def _must_be_empty(self, index: str, name: str, verb: str) -> None:
         shard = self._found(index, name)
+        if self._holds_rollup(index, name):
+            raise holds_rollup(name, verb)
         if shard.tenants:
             raise Refused(f"shard {name!r} holds {shard.tenants} tenants: move or delete them before it is {verb}")
         if (moving := self._all.open_move(index, shard=name)) is not None:

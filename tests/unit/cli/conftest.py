@@ -75,7 +75,7 @@ class FakeApi:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_POST = do_PATCH = do_DELETE = _any
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _any
 
             def log_message(self, format: str, *args: Any) -> None:
                 """Keep the tests' output clean."""

@@ -311,12 +311,17 @@ def test_search_over_all_says_when_something_is_missing(ask, api):
         "shards_asked": 2,
         "tenants_asked": 9,
         "took_ms": 3000.5,
+        "source": "shards",
+        "lag_s": None,
+        "why_shards": "the roll-up is 9.0 s behind, over the bound of 5 s",
     }
     api.answer(found).answer(found)
     done = ask("search-all", "how?", "--tenant", "acme", "--tenant", "b", "--deadline", "1.5")
     assert done.code == 0
     assert "0.5000  acme  a.md #2" in done.out
     assert "warning: incomplete, some shards gave no answer: shard-1: no answer within 3 s" in done.err
+    assert "9 tenants on 2 shards asked" in done.err
+    assert "not in the roll-up: the roll-up is 9.0 s behind" in done.err
     assert api.asked[0].body == {"text": "how?", "tenants": ["acme", "b"], "top_k": 10, "deadline_s": 1.5}
     assert ask("search-all", "how?", "--json").json["partial"] is True
     assert ask("search-all").code == 2

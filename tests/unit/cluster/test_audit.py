@@ -338,7 +338,7 @@ async def test_what_a_program_does_is_recorded(lab: Any) -> None:
 LOOKING = frozenset(
     (
         *("aclose", "advise", "any_exist", "authenticate", "behind", "copies", "cost", "deleted", "get", "imagine"),
-        *("list", "plan", "schedule", "tried", "usage", "verify", "wait"),
+        *("history", "list", "look", "plan", "schedule", "status", "tried", "usage", "verify", "wait"),
     )
 )
 #: Refused whatever is asked; and one that asks for each key in turn.
@@ -347,7 +347,7 @@ OTHERS = frozenset(("rename", "revoke_all"))
 
 def test_no_face_changes_the_cluster_unrecorded(lab: Any) -> None:
     cluster = lab.cluster
-    faces = ("indexes", "shards", "tenants", "keys", "moves", "plans", "backups", "adoption", "advice")
+    faces = ("indexes", "shards", "tenants", "keys", "moves", "plans", "backups", "adoption", "advice", "autopilot")
     unrecorded = []
     for name, face in ((name, getattr(cluster, name)) for name in faces):
         for method in dir(face):

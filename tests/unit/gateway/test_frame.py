@@ -30,7 +30,7 @@ structlog.configure(cache_logger_on_first_use=False)
 @pytest.fixture
 def cluster() -> Any:
     """What a frame needs of a cluster; no handler here asks for more."""
-    return SimpleNamespace(limits=Limits(), clock=SystemClock(), keys=None)
+    return SimpleNamespace(limits=Limits(), clock=SystemClock(), keys=None, tracer=None)
 
 
 def endpoint(handle: Callable[[Call, Any], Any], **fields: Any) -> Endpoint:

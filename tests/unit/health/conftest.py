@@ -52,7 +52,7 @@ class Notes:
 class Ward:
     """A cluster of one process."""
 
-    def __init__(self, thresholds=QUIET, *, shards=5, catalog=None, clock=None, backends=None, sole=True):
+    def __init__(self, thresholds=QUIET, *, catalog=None, clock=None, backends=None, sole=True, **parts):
         self.catalog = catalog or MemoryCatalog()
         self.clock = clock or ManualClock()
         self.cache = MemoryRouteCache()
@@ -78,6 +78,7 @@ class Ward:
                 thresholds=thresholds,
                 notifier=self.notes,
                 sole=sole,
+                **parts,
             )
         )
 

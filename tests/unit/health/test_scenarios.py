@@ -155,6 +155,10 @@ async def test_wasteful(opened, quiet):
     async with opened(msgspec.structs.replace(quiet, wasteful=0.5)) as ward:
         for shard in range(5):
             await ward.tenants(f"shard-{shard}", 18)
+        assert await ward.kinds() == set(), "a cluster of today is still to be filled"
+        ward.clock.advance(quiet.wasteful_grace_s - 1)
+        assert await ward.kinds() == set()
+        ward.clock.advance(1)
         found = await ward.cluster.health()
         assert {(one.kind, one.subject) for one in found.warnings} == {
             ("wasteful-shard", f"shard-{shard}") for shard in range(5)
@@ -163,8 +167,25 @@ async def test_wasteful(opened, quiet):
         assert found.warnings[0].command == "tenantry shard consolidate"
 
 
+async def test_a_new_shard_of_an_old_cluster_is_no_waste_and_makes_none(opened, quiet):
+    async with opened(msgspec.structs.replace(quiet, wasteful=0.5, uneven=0.0), shards=1) as ward:
+        await ward.tenants("shard-0", 40)
+        ward.clock.advance(10 * quiet.wasteful_grace_s)
+        assert await ward.kinds() == set()
+        await ward.cluster.shards.add("shard-1")
+        assert await ward.kinds() == set()
+        ward.clock.advance(quiet.wasteful_grace_s)
+        assert await ward.kinds() == {("wasteful-shard", "shard-0"), ("wasteful-shard", "shard-1")}
+
+
+async def test_without_grace_it_is_said_at_once(opened, quiet):
+    async with opened(msgspec.structs.replace(quiet, wasteful=0.5, wasteful_grace_s=0.0), shards=2) as ward:
+        await ward.tenants("shard-0", 1)
+        assert ("wasteful-shard", "shard-1") in await ward.kinds()
+
+
 async def test_one_shard_alone_or_one_that_is_needed_is_no_waste(opened, quiet):
-    limits = msgspec.structs.replace(quiet, wasteful=0.5, uneven=0.0)
+    limits = msgspec.structs.replace(quiet, wasteful=0.5, uneven=0.0, wasteful_grace_s=0.0)
     async with opened(limits, shards=1) as ward:
         await ward.tenants("shard-0", 3)
         assert await ward.kinds() == set()

@@ -19,47 +19,51 @@ async def turns():
         await asyncio.sleep(0)
 
 
+def leave(way, tenant="first", since=None, weight=1):
+    way.leave(tenant, weight, way._clock.monotonic() if since is None else since)
+
+
 def waiting(gate, tenant, weight=1, cost=1, **more):
     return asyncio.ensure_future(gate.wait(tenant, weight, cost, **more))
 
 
 async def test_nobody_waits_while_there_is_room():
     way, _ = gate(2)
-    assert way.enter()
-    assert way.enter()
-    assert not way.enter()
-    way.leave()
-    assert not way.enter()  # in the next turn of the loop
+    assert way.enter("first")
+    assert way.enter("first")
+    assert not way.enter("first")
+    leave(way)
+    assert not way.enter("first")  # in the next turn of the loop
     await turns()
-    assert way.enter()
+    assert way.enter("first")
 
 
 async def test_a_place_goes_to_whoever_waits():
     way, _ = gate(1)
-    assert way.enter()
+    assert way.enter("first")
     first, second = waiting(way, "a"), waiting(way, "a")
     await turns()
     assert len(way) == 2
-    way.leave()
+    leave(way)
     await turns()
     assert first.done()
     assert not second.done()
-    assert not way.enter()  # it would go before the second
-    way.leave()
+    assert not way.enter("first")  # it would go before the second
+    leave(way)
     await second
-    way.leave()
+    leave(way)
     await turns()
-    assert way.enter()
+    assert way.enter("first")
 
 
 async def test_one_that_floods_does_not_keep_others_waiting():
     way, _ = gate(1)
-    assert way.enter()
+    assert way.enter("first")
     noisy = [waiting(way, "noisy") for _ in range(50)]
     quiet = waiting(way, "quiet")
     await turns()
     for _ in range(3):
-        way.leave()
+        leave(way)
         await turns()
     assert quiet.done()
     assert sum(one.done() for one in noisy) == 2
@@ -70,40 +74,40 @@ async def test_one_that_floods_does_not_keep_others_waiting():
 
 async def test_one_that_gave_up_takes_no_place():
     way, _ = gate(1)
-    assert way.enter()
+    assert way.enter("first")
     gone, next_one = waiting(way, "a"), waiting(way, "b")
     await turns()
     gone.cancel()
     await turns()
-    way.leave()
+    leave(way)
     await asyncio.wait_for(next_one, 1)
-    way.leave()
+    leave(way)
     await turns()
-    assert way.enter()
+    assert way.enter("first")
 
 
 async def test_a_place_that_came_just_before_the_cancellation_is_given_back():
     way, _ = gate(1)
-    assert way.enter()
+    assert way.enter("first")
     late = waiting(way, "a")
     await turns()
-    way.leave()
+    leave(way)
     way._give()  # the place is given ...
     late.cancel()  # ... and not taken up yet
     with pytest.raises(asyncio.CancelledError):
         await late
     await turns()
-    assert way.enter()
+    assert way.enter("first")
     way._free = 0
 
 
 async def test_one_that_is_patient_waits_however_long():
     way, clock = gate(1)
-    assert way.enter()
+    assert way.enter("first")
     hasty, patient = waiting(way, "a"), waiting(way, "b", patient=True)
     await turns()
     clock.advance(60)
-    way.leave()
+    leave(way)
     await turns()
     with pytest.raises(Unavailable, match="waited 60000 ms"):
         await hasty
@@ -113,7 +117,7 @@ async def test_one_that_is_patient_waits_however_long():
 
 async def test_lines_are_bounded():
     way, _ = gate(1, per_tenant=3, per_shard=5)
-    assert way.enter()
+    assert way.enter("first")
     held = [waiting(way, "a") for _ in range(3)]
     await turns()
     with pytest.raises(Unavailable, match="'shard-0' is busy: 3 operations wait"):
@@ -135,7 +139,7 @@ async def served(way, clock, pending, each_s, until):
     away = 0
     for _ in range(until):
         clock.advance(each_s)
-        way.leave()
+        leave(way)
         await turns()
         for one in [one for one in pending if one.done()]:
             pending.remove(one)
@@ -146,7 +150,7 @@ async def served(way, clock, pending, each_s, until):
 
 async def test_a_burst_is_served_whole():
     way, clock = gate(1, target_s=0.1)
-    assert way.enter()
+    assert way.enter("first")
     pending = [waiting(way, "a") for _ in range(40)]
     await turns()
     assert await served(way, clock, pending, 0.02, 40) == 0  # the last waits 0.8 s, within ten times the target
@@ -155,7 +159,7 @@ async def test_a_burst_is_served_whole():
 
 async def test_a_line_that_stays_long_is_cut_to_the_target():
     way, clock = gate(1, target_s=0.1, per_tenant=10_000)
-    assert way.enter()
+    assert way.enter("first")
     other = waiting(way, "other")
     pending = []
     waits, away = [], 0
@@ -166,7 +170,7 @@ async def test_a_line_that_stays_long_is_cut_to_the_target():
             pending.append(one)
         await turns()
         clock.advance(0.02)
-        way.leave()
+        leave(way)
         await turns()
         for one in [one for one in pending if one.done()]:
             pending.remove(one)
@@ -182,3 +186,63 @@ async def test_a_line_that_stays_long_is_cut_to_the_target():
     for one in pending:
         one.cancel()
     await asyncio.gather(*pending, return_exceptions=True)
+
+
+async def used(way, clock, **seconds):
+    """Let tenants use the shard, one after another, while nobody else does."""
+    for tenant, each in seconds.items():
+        assert way.enter(tenant)
+        clock.advance(each)
+        leave(way, tenant, clock.monotonic() - each)
+        await turns()
+
+
+async def test_the_last_place_is_kept_from_a_tenant_over_its_share():
+    way, clock = gate(2)
+    await used(way, clock, noisy=0.2, quiet=0.05)
+    assert way.enter("noisy")
+    assert not way.enter("noisy")
+    held = waiting(way, "noisy")
+    await turns()
+    assert not held.done()
+    assert way.enter("quiet")  # at once, though another waits
+    leave(way, "quiet")
+    await turns()
+    assert not held.done()
+    leave(way, "noisy")
+    await turns()
+    assert held.done()
+
+
+async def test_a_tenant_over_its_share_is_passed_over_for_one_that_is_not():
+    way, clock = gate(2)
+    await used(way, clock, noisy=0.2, quiet=0.05)
+    assert way.enter("quiet")
+    assert way.enter("quiet")
+    noisy, quiet = waiting(way, "noisy"), waiting(way, "quiet")
+    await turns()
+    leave(way, "quiet")
+    await turns()
+    assert quiet.done()
+    assert not noisy.done()
+    leave(way, "quiet")
+    await turns()
+    assert not noisy.done()  # one place is free, the last
+    leave(way, "quiet")
+    await turns()
+    assert noisy.done()
+
+
+async def test_one_that_is_alone_has_all_places():
+    way, clock = gate(2)
+    await used(way, clock, noisy=0.2)
+    assert way.enter("noisy")
+    assert way.enter("noisy")
+
+
+async def test_what_was_used_is_forgotten():
+    way, clock = gate(2)
+    await used(way, clock, noisy=0.2, quiet=0.05)
+    clock.advance(2)
+    assert way.enter("noisy")
+    assert way.enter("noisy")

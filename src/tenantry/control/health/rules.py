@@ -214,8 +214,9 @@ def many_vectors(view: HealthView, limits: Thresholds) -> Iterator[Finding]:
 
 
 def wasteful_shard(view: HealthView, limits: Thresholds) -> Iterator[Finding]:
-    """It is hardly used, and the others would hold what it holds."""
-    shared = peers(view)
+    """It is hardly used, and the others would hold what it holds. A new shard is still to be filled: it counts neither
+    as a waste nor as room for the others' tenants."""
+    shared = [shard for shard in peers(view.shards) if view.at - shard.created_at >= limits.wasteful_grace_s]
     if len(shared) <= ALONE:
         return
     used = sum(shard.utilisation for shard in shared)
@@ -347,7 +348,7 @@ def _over(
     view: HealthView, limits: Thresholds, amount: Callable[[ShardHealth], int], least: int
 ) -> Iterator[tuple[ShardHealth, float]]:
     """Shards over `Thresholds.uneven` times their fair part, with that part."""
-    shared = peers(view)
+    shared = peers(view.shards)
     if not limits.uneven or len(shared) <= ALONE:
         return
     total = sum(amount(shard) for shard in shared)

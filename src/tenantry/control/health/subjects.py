@@ -16,10 +16,17 @@ MOST_NAMED = 5
 ITS_OWN_FAULT = 0.5
 
 
-def peers(view: HealthView) -> list[ShardHealth]:
+def peers(shards: Sequence[ShardHealth]) -> list[ShardHealth]:
     """Shards that share the tenants: in use, not one tenant's own, and measured."""
     used = (ShardState.ACTIVE.value, ShardState.READ_ONLY.value)
-    return [one for one in view.shards if one.state in used and one.dedicated_to is None and one.error is None]
+    return [one for one in shards if one.state in used and one.dedicated_to is None and one.error is None]
+
+
+def fair_parts(shards: Sequence[ShardHealth]) -> dict[str, float]:
+    """Of each of the peers the part of the whole that is fair by its weight, 0 to 1."""
+    shared = peers(shards)
+    weights = sum(shard.weight for shard in shared)
+    return {shard.name: shard.weight / weights for shard in shared}
 
 
 def named(names: Iterable[str]) -> list[str]:

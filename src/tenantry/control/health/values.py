@@ -36,6 +36,7 @@ class Thresholds(msgspec.Struct, frozen=True):
         full: used share of a shard, of namespaces or vectors, whichever is more.
         many_vectors: vectors of a shard, whatever it could hold.
         wasteful: used share under which a shard is a waste where there are others.
+        wasteful_grace_s: so long after it was registered no shard is called a waste, seconds.
         uneven_sizes: share of all vectors that the largest tenth of the tenants holds.
         cross_tenant: share of all questions that went across tenants.
         partial_searches: share of cross-tenant searches that lacked a shard.
@@ -55,6 +56,7 @@ class Thresholds(msgspec.Struct, frozen=True):
     full: float = 0.9
     many_vectors: int = 1_800_000
     wasteful: float = 0.5
+    wasteful_grace_s: float = 86_400.0
     uneven_sizes: float = 0.8
     cross_tenant: float = 0.2
     partial_searches: float = 0.05
@@ -96,6 +98,8 @@ class ShardHealth(msgspec.Struct, frozen=True):
     """A shard at one moment.
 
     Attributes:
+        backend: kind of its engine.
+        created_at: when it was registered, seconds since the Unix epoch; 0: unknown, long ago.
         max_tenants, max_vectors: its own limits; None: none.
         utilisation: the share of namespaces or of vectors that is used, whichever is more; see `Thresholds`.
         per_second: operations a second over the window; ``queries``, ``operations`` and ``error_rate`` likewise.
@@ -122,10 +126,13 @@ class ShardHealth(msgspec.Struct, frozen=True):
     p95_ms: float = 0.0
     p99_ms: float = 0.0
     error: str | None = None
+    backend: str = ""
+    created_at: float = 0.0
 
 
 class TenantHealth(msgspec.Struct, frozen=True):
-    """A tenant at one moment; rates are over the window."""
+    """A tenant at one moment; rates are over the window. ``own_per_second`` leaves out its parts in searches across
+    tenants."""
 
     name: str
     shard: str
@@ -134,6 +141,7 @@ class TenantHealth(msgspec.Struct, frozen=True):
     operations: int = 0
     per_second: float = 0.0
     error_rate: float = 0.0
+    own_per_second: float = 0.0
 
 
 class RoutingProblem(msgspec.Struct, frozen=True):
@@ -153,6 +161,7 @@ class HealthView(msgspec.Struct, frozen=True):
         window_s: over which latencies and rates were taken; ``gateways``: processes that counted.
         shards, tenants: by name.
         searches, partial_searches, cross_tenant_share: of cross-tenant searches over the window.
+        write_share: part of all requests of single tenants that wrote, over the window.
         routing: what is wrong with the routing and was not mended; None: it was not checked.
     """
 
@@ -167,6 +176,7 @@ class HealthView(msgspec.Struct, frozen=True):
     questions: int = 0
     cross_tenant_share: float = 0.0
     cache_hit_rate: float | None = None
+    write_share: float = 0.0
     routing: tuple[RoutingProblem, ...] | None = None
 
 

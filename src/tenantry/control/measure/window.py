@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from tenantry.control.measure.readings import (
     ERRORS,
@@ -104,6 +105,18 @@ class Measured:
     def breaker(self, index: str, shard: str, state: str) -> None:
         """The state of a shard's breaker."""
         self._inner.breaker(index, shard, state)
+
+    def search_source(self, index: str, source: str) -> None:
+        """What answered a search."""
+        self._inner.search_source(index, source)
+
+    def rollup(self, index: str, lag_s: float | None, copied: int, removed: int) -> None:
+        """How far behind a roll-up is."""
+        self._inner.rollup(index, lag_s, copied, removed)
+
+    def moved(self, index: str, outcome: str, pauses_s: Sequence[float], vectors: int) -> None:
+        """The end of a move."""
+        self._inner.moved(index, outcome, pauses_s, vectors)
 
     def slices(self) -> list[Slice]:
         """Those of the window, the oldest first; the last one goes on."""

@@ -7,8 +7,7 @@ import asyncio
 from tenantry.control.mover.context import Context
 from tenantry.control.mover.watch import LeaseWatch
 from tenantry.model.topology import Tenant
-
-ROUTERS = "router/"
+from tenantry.router.member import ROUTERS
 
 
 class Barrier:

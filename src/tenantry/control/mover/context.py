@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from tenantry.model.limits import Limits
-from tenantry.ports import Catalog, Clock, Faults
+from tenantry.ports import Catalog, Clock, Faults, Tracer
 from tenantry.router.inflight import Inflight
 from tenantry.router.member import Member
 from tenantry.router.news import News
@@ -60,6 +60,7 @@ class Context:
     faults: Faults
     limits: Limits
     moving: MovingLimits
+    tracer: Tracer | None = None
 
     @property
     def poll_s(self) -> float:

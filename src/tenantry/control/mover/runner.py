@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from tenantry.control.mover.applier import Applier
 from tenantry.control.mover.barrier import Barrier
@@ -19,6 +19,7 @@ from tenantry.errors import Bug, Conflict, NotFound, StorageFailed, TenantryErro
 from tenantry.model.changes import Touched
 from tenantry.model.moves import BEFORE_COMMIT, Move, Phase, Wish, mode_of, sides
 from tenantry.model.topology import Mode, Tenant, TenantState
+from tenantry.model.tracing import Value
 
 #: Log entries that the target may be behind when a flip begins; they are applied while writers wait.
 CLOSE_BEHIND = 8
@@ -114,7 +115,8 @@ class MoveRunner:
             return
         await self._keep_applying()
         try:
-            await self._step()
+            with self._traced():
+                await self._step()
         except StoppedError as stopped:
             await self._stop(stopped)
         except NotFound as missing:
@@ -126,6 +128,20 @@ class MoveRunner:
                 raise
             await self._ledger.make_sure()
             await self._stop(StoppedError(Phase.FAILED, _in_words(error)))
+
+    def _traced(self) -> AbstractContextManager[object]:
+        """A span around one phase: a trace of its own, since a move outlives requests and processes."""
+        tracer, move = self._context.tracer, self.move
+        if tracer is None:
+            return nullcontext()
+        about: dict[str, Value] = {
+            "tenantry.move.id": move.id,
+            "tenantry.index": move.index,
+            "tenantry.tenant": move.tenant,
+            "tenantry.move.source": move.source.shard,
+            "tenantry.move.target": move.target.shard,
+        }
+        return tracer.span(f"move {move.phase.value}", about, root=True)
 
     async def _step(self) -> None:
         """One phase, given up as soon as the applier finds the lease lost, or the move is to be cancelled."""

@@ -11,7 +11,7 @@ from tenantry.gateway.native import wire
 from tenantry.gateway.native.shown import shown_index, shown_key, shown_shard, shown_tenant
 from tenantry.gateway.table import Call
 from tenantry.model.limits import check_count
-from tenantry.model.topology import TenantSpec
+from tenantry.model.topology import ShardState, TenantSpec
 from tenantry.version import __version__
 
 PAGE_MOST = 1_000
@@ -52,14 +52,15 @@ async def stats(call: Call, _: None) -> wire.Stats:
     """An index in figures, measured on its shards."""
     index = await call.cluster.indexes.get(call.index)
     shards = [shown_shard(one) for one in await call.cluster.shards.list(call.index)]
+    own = [shard for shard in shards if shard.state != ShardState.ROLLUP]
     return wire.Stats(
         index=index.name,
         dimension=index.dimension,
         metric=str(index.metric),
         shards=len(shards),
         tenants=sum(shard.tenants for shard in shards),
-        vectors=sum(shard.vectors for shard in shards),
-        bytes=sum(shard.bytes for shard in shards),
+        vectors=sum(shard.vectors for shard in own),
+        bytes=sum(shard.bytes for shard in own),
         shard_stats=shards,
     )
 

@@ -10,10 +10,13 @@ from tenantry.gateway.native import (
     admin,
     advice,
     audit,
+    autopilot,
     backups,
     data,
     health,
+    migrations,
     moves,
+    rollups,
     routes_backups,
     searching,
     service,
@@ -57,7 +60,10 @@ def routes() -> list[Endpoint]:
         *_keys(),
         *health.routes(_see),
         *audit.routes(FACE),
+        *rollups.routes(FACE),
+        *autopilot.routes(_see, _control),
         *routes_backups.routes(_admin),
+        *migrations.routes(_see, _control),
     ]
 
 

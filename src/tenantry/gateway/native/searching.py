@@ -30,7 +30,7 @@ async def search_all(call: Call, asked: wire_searching.SearchAll) -> wire_search
     if asked.deadline_s is not None:
         check_deadline(asked.deadline_s)
     cluster, condition = call.cluster, parse_filter(asked.filter)
-    options = Options(asked.per_tenant, asked.exactness, asked.cursor, asked.by_model, scope_of(call))
+    options = Options(asked.per_tenant, asked.exactness, asked.cursor, asked.by_model, scope_of(call), asked.max_lag_s)
     if asked.text is not None:
         texts = await cluster.documents.search_all(
             call.index, asked.text, asked.top_k, condition, asked.tenants, asked.deadline_s, options
@@ -69,4 +69,7 @@ def _shown(
         ],
         groups=groups,
         cached=found.cached,
+        source=str(found.source),
+        lag_s=found.lag_s,
+        why_shards=found.why_shards,
     )

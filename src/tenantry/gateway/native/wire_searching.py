@@ -13,7 +13,8 @@ from tenantry.gateway.native.wire import Body
 class SearchAll(Body):
     """A cross-tenant search: exactly one of ``text`` and ``vector``. ``per_tenant``: at most so many hits of each;
     ``exactness``: under 1 the hits are the nearest with that probability; ``cursor``: of the page before, the rest
-    being as it was; ``by_model``: tenants of different embedding models too, each model for itself."""
+    being as it was; ``by_model``: tenants of different embedding models too, each model for itself; ``max_lag_s``: how
+    far behind a roll-up may be to be used, 0 for the shards themselves."""
 
     text: str | None = None
     vector: list[float] | None = None
@@ -26,6 +27,7 @@ class SearchAll(Body):
     cursor: str | None = None
     by_model: bool = False
     include_metadata: bool = True
+    max_lag_s: float | None = None
 
 
 class AnyHit(msgspec.Struct):
@@ -61,7 +63,9 @@ class ModelHits(msgspec.Struct):
 class SearchedAll(msgspec.Struct):
     """Best hits over all tenants that were asked. ``partial``: a shard is missing, and named with the reason.
     ``exact``: nothing nearer is left out on the shards that answered. ``cursor``: for the next page, null on the last.
-    ``groups``: in place of ``hits``, when asked by model. ``cached``: this was answered to the same key moments ago."""
+    ``groups``: in place of ``hits``, when asked by model. ``cached``: this was answered to the same key moments ago.
+    ``source``: ``shards``, or ``roll-up``, which then lacks at most what was written in the ``lag_s`` seconds before;
+    ``why_shards``: why the roll-up, which the index has, was not used."""
 
     hits: list[AnyHit]
     partial: bool
@@ -74,3 +78,6 @@ class SearchedAll(msgspec.Struct):
     shards: list[ShardAnswer]
     groups: list[ModelHits]
     cached: bool
+    source: str
+    lag_s: float | None
+    why_shards: str

@@ -2,7 +2,15 @@
 
 from tenantry.router.scatter.merge import TenantHit
 from tenantry.router.scatter.search import Scatter
-from tenantry.router.scatter.shapes import ModelGroup, Options, Outcome, ScatterResult, SearchLimits, ShardTiming
+from tenantry.router.scatter.shapes import (
+    ModelGroup,
+    Options,
+    Outcome,
+    ScatterResult,
+    SearchLimits,
+    ShardTiming,
+    Source,
+)
 
 __all__ = [
     "ModelGroup",
@@ -12,5 +20,6 @@ __all__ = [
     "ScatterResult",
     "SearchLimits",
     "ShardTiming",
+    "Source",
     "TenantHit",
 ]

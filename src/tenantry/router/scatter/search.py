@@ -8,17 +8,19 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from tenantry.errors import DeadlineExceeded, InvalidArgument, Refused, TenantryError
-from tenantry.model.limits import check_count, check_deadline
+from tenantry.model.limits import check_count, check_deadline, check_lag
 from tenantry.model.records import Query
 from tenantry.model.topology import LogicalIndex
 from tenantry.ports import Catalog, Clock, Telemetry
+from tenantry.router.rollup import Freshness
 from tenantry.router.router import Router
 from tenantry.router.scatter.answers import Answers, Asked
 from tenantry.router.scatter.gather import Gathered, Gathering, Wanted
-from tenantry.router.scatter.merge import key_of
+from tenantry.router.scatter.merge import TenantHit, key_of
 from tenantry.router.scatter.paging import Position, cursor_of, digest_of, position_of
 from tenantry.router.scatter.places import Placed, Places, by_shard
-from tenantry.router.scatter.shapes import ModelGroup, Options, ScatterResult, SearchLimits
+from tenantry.router.scatter.rolled import Rolled, RolledSearch
+from tenantry.router.scatter.shapes import ModelGroup, Options, ScatterResult, SearchLimits, Source
 from tenantry.router.scatter.sizes import Sizes
 from tenantry.router.scatter.standing import Standings
 from tenantry.router.secret import ClusterSecret
@@ -49,6 +51,7 @@ class _Question(msgspec.Struct, frozen=True, eq=False):
         """What tells this question and its page from others."""
         after = b"" if self.after is None else msgspec.msgpack.encode(self.after)
         shown = b"%d %d %d " % (self.query.top_k, self.query.include_values, self.query.include_metadata)
+        shown += repr(self.options.max_lag_s).encode() + b" "
         return (self.options.scope, self.logical.name, self.digest + shown + after)
 
 
@@ -58,6 +61,7 @@ class Scatter:
     Args:
         secret: signs cursors.
         model_of: name of an embedder to the model that it has.
+        freshness: of roll-ups; None: none is used.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Scatter:
         secret: ClusterSecret,
         model_of: Callable[[str], str],
         limits: SearchLimits = SearchLimits(),
+        freshness: Freshness | None = None,
     ) -> None:
         self._catalog = catalog
         self._router = router
@@ -80,6 +85,7 @@ class Scatter:
         self._places = Places(catalog, router)
         self._standings = Standings(limits, clock, telemetry)
         self._gathering = Gathering(router, self._standings, clock, telemetry, limits)
+        self._rolled = None if freshness is None else RolledSearch(router, freshness, self._standings, clock)
         self._sizes = Sizes(router, clock, limits.sizes_s)
         self._answers = Answers(limits.cache_s, limits.cache_bytes)
         self._secret = b""
@@ -160,8 +166,16 @@ class Scatter:
             left_s=max(0.0, until - loop.time()),
             term=term,
         )
-        passes = await self._passes(index, groups, wanted)
-        result = self._answer(question, groups, passes, (self._clock.monotonic() - started) * 1_000)
+        found = await self._out_of_rollup(question, placed, wanted)
+        if isinstance(found, Rolled):
+            result = self._rolled_answer(question, found, (self._clock.monotonic() - started) * 1_000)
+        else:
+            wanted = msgspec.structs.replace(wanted, left_s=max(0.0, until - loop.time()))
+            passes = await self._passes(index, groups, wanted)
+            result = self._answer(question, groups, passes, (self._clock.monotonic() - started) * 1_000)
+            result = msgspec.structs.replace(result, why_shards=found or "")
+        if found is not None:
+            self._telemetry.search_source(index, str(result.source))
         if asked is not None:
             self._answers.put(asked, version, started, result)
         return result
@@ -175,6 +189,8 @@ class Scatter:
         if not 0 < options.exactness <= 1:
             raise InvalidArgument("exactness", options.exactness, "a number over 0 and at most 1")
         most = self._router.limits.top_k
+        if options.max_lag_s is not None:
+            check_lag(options.max_lag_s)
         if options.per_tenant is not None:
             check_count(options.per_tenant, "per_tenant", 1, most)
         if options.by_model and options.cursor is not None:
@@ -228,6 +244,30 @@ class Scatter:
         passes = [self._gathering.run(index, by_shard(placed), wanted, size_of) for _, placed in groups]
         return [await passes[0]] if len(passes) == 1 else await asyncio.gather(*passes)
 
+    async def _out_of_rollup(self, question: _Question, placed: list[Placed], wanted: Wanted) -> Rolled | str | None:
+        """As `RolledSearch.run`, for questions whose tenants have one model."""
+        options = question.options
+        if self._rolled is None:
+            return None
+        if options.by_model:
+            return "each model is to be searched for itself"
+        max_lag_s = self._limits.rollup_lag_s if options.max_lag_s is None else options.max_lag_s
+        return await self._rolled.run(question.logical.name, placed, question.tenants is not None, wanted, max_lag_s)
+
+    def _rolled_answer(self, question: _Question, found: Rolled, took_ms: float) -> ScatterResult:
+        return ScatterResult(
+            hits=found.hits,
+            partial=False,
+            missing_shards={},
+            shards_asked=1,
+            tenants_asked=found.timing.tenants,
+            took_ms=took_ms,
+            cursor=self._next(question, found.hits),
+            shards=(found.timing,),
+            source=Source.ROLLUP,
+            lag_s=found.lag_s,
+        )
+
     def _answer(
         self, question: _Question, groups: list[tuple[str, list[Placed]]], passes: list[Gathered], took_ms: float
     ) -> ScatterResult:
@@ -242,19 +282,19 @@ class Scatter:
             tenants_asked=sum(len(placed) for _, placed in groups),
             took_ms=took_ms,
             exact=all(one.exact for one in passes),
-            cursor=self._next(question, passes[0]) if passes and not by_model else None,
+            cursor=self._next(question, passes[0].hits) if passes and not by_model else None,
             shards=tuple(timing for one in passes for timing in one.timings),
             groups=tuple(
                 ModelGroup(model, one.hits) for (model, _), one in zip(groups, passes, strict=True) if by_model
             ),
         )
 
-    def _next(self, question: _Question, found: Gathered) -> str | None:
+    def _next(self, question: _Question, hits: Sequence[TenantHit]) -> str | None:
         """Where the next page goes on: none after a page that is not full, and none beyond the largest ``top_k``."""
         most = self._router.limits.top_k
-        if len(found.hits) < question.query.top_k or question.depth >= most:
+        if len(hits) < question.query.top_k or question.depth >= most:
             return None
-        score, tenant, id = key_of(found.hits[-1])
+        score, tenant, id = key_of(hits[-1])
         return cursor_of(Position(score, tenant, id, question.depth), question.place, self._secret)
 
     def _version(self, index: str) -> tuple[int, int]:

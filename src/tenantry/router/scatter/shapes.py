@@ -21,6 +21,7 @@ class SearchLimits(msgspec.Struct, frozen=True):
         cache_s: how long an answer may be given again to the same question of the same key, seconds; 0: never.
         cache_bytes: most bytes of such answers.
         sizes_s: how old the sizes of tenants may be that an inexact search counts on, seconds.
+        rollup_lag_s: how far behind a roll-up may be to be used, unless the caller says, seconds; 0: it never is.
     """
 
     deadline_s: float = 3.0
@@ -32,6 +33,7 @@ class SearchLimits(msgspec.Struct, frozen=True):
     cache_s: float = 0.0
     cache_bytes: int = 32 * 2**20
     sizes_s: float = 60.0
+    rollup_lag_s: float = 5.0
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -44,6 +46,8 @@ class Options(msgspec.Struct, frozen=True):
         cursor: where the last page ended; of the same question.
         by_model: search tenants of different embedding models too, each model for itself.
         scope: whose question it is; answers are given again within one scope only.
+        max_lag_s: how far behind a roll-up may be to be used, seconds; 0: ask the shards; None: as
+            `SearchLimits.rollup_lag_s` says.
         bound: what a cursor is bound to in place of vector and filter, where those are derived from it.
     """
 
@@ -52,7 +56,17 @@ class Options(msgspec.Struct, frozen=True):
     cursor: str | None = None
     by_model: bool = False
     scope: str = ""
+    max_lag_s: float | None = None
     bound: str | None = None
+
+
+class Source(StrEnum):
+    """Where an answer is from."""
+
+    SHARDS = "shards"
+    """Each tenant's own shard: as of now."""
+    ROLLUP = "roll-up"
+    """The roll-up: as of at most ``lag_s`` before the search began."""
 
 
 class Outcome(StrEnum):
@@ -105,6 +119,8 @@ class ScatterResult(msgspec.Struct, frozen=True, eq=False):
         shards: how each shard fared.
         groups: with ``by_model``, the hits of each model, by its name.
         cached: this is an answer that was given before.
+        source, lag_s: where it is from; with the roll-up how old it is at most, seconds.
+        why_shards: why the roll-up, which the index has, was not used.
     """
 
     hits: list[TenantHit]
@@ -118,3 +134,6 @@ class ScatterResult(msgspec.Struct, frozen=True, eq=False):
     shards: tuple[ShardTiming, ...] = ()
     groups: tuple[ModelGroup, ...] = ()
     cached: bool = False
+    source: Source = Source.SHARDS
+    lag_s: float | None = None
+    why_shards: str = ""

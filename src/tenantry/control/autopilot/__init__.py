@@ -1,0 +1,1 @@
+"""The auto-pilot: warnings into plans, plans into moves, within windows and budgets. `deciding` is pure."""
