@@ -65,7 +65,9 @@ def open_archive(settings: Settings, url: str | None) -> Archive:
     the extra ``tenantry[s3]``."""
     chosen = url or settings.backup_url
     if not chosen:
-        raise InvalidArgument("archive", url, "a folder or s3://bucket/prefix, here or with TENANTRY_BACKUP_URL")
+        raise InvalidArgument(
+            "archive", url or "none", "a folder or s3://bucket/prefix: name it, or set TENANTRY_BACKUP_URL"
+        )
     scheme, found, _ = chosen.partition("://")
     if not found:
         return DirectoryArchive(Path(chosen))

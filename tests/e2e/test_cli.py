@@ -357,3 +357,48 @@ def test_ctrl_c_ends_a_command_that_waits_for_input(data, tmp_path, environment)
             process.send_signal(signal.SIGINT)
             assert process.stderr.read() == "interrupted: stopped before it was done; it may be repeated\n"
     assert process.returncode == 130
+
+
+def test_files_go_in_and_come_out(run, data, tmp_path):
+    bad = '{"id":"bad","values":[1,2]}\nnonsense\n'
+    (tmp_path / "a.jsonl").write_text(LINES + bad)
+    dry = run("import", "a.jsonl", "--tenant", "acme", "--dry-run", "--json", "--data", data)
+    assert (dry.code, dry.json["written"], dry.json["rejected"], dry.json["dry_run"]) == (4, 5, 2, True)
+    assert run("ids", "acme", "--data", data).code == 1
+    done = run("import", "a.jsonl", "--tenant", "acme", "--json", "--data", data)
+    assert (done.code, done.json["tenants"], done.json["rejects"]) == (4, {"acme": 5}, "a.jsonl.rejects.jsonl")
+    assert "allowed: exactly 3, the dimension of the index" in done.err
+    rows = [json.loads(line)["row"] for line in (tmp_path / "a.jsonl.rejects.jsonl").read_text().splitlines()]
+    assert rows == [6, 7]
+    assert run("export", "--tenant", "acme", "--to", "out.parquet", "--data", data).code == 0
+    assert "--replace" in run("export", "--tenant", "acme", "--to", "out.parquet", "--data", data).err
+    assert run("export", "--to", "out.parquet", "--data", data).code == 2
+    assert run("export", "--tenant", "nobody", "--to", "x.jsonl", "--data", data).code == 1
+    assert run("import", "out.parquet", "--tenant", "copy", "--data", data).code == 0
+    assert len(run("ids", "copy", "--json", "--data", data).json) == 5
+
+
+def test_a_broken_off_import_says_how_to_go_on(run, data, tmp_path):
+    points = json.dumps([{"id": n, "vector": [1, n, 0]} for n in range(9)])
+    (tmp_path / "a.json").write_text(points[:-40])
+    broken = run("import", "a.json", "--tenant", "acme", "--data", data)
+    assert broken.code == 1
+    assert "cut off" in broken.err
+    assert "records are written; the same command with --resume goes on" in broken.err
+    (tmp_path / "a.json").write_text(points)
+    again = run("import", "a.json", "--tenant", "acme", "--data", data)
+    assert (again.code, "interrupted" in again.err) == (1, True)
+    assert "has changed since" in run("import", "a.json", "--tenant", "acme", "--resume", "--data", data).err
+
+
+def test_files_go_through_a_gateway(run, served, tmp_path):
+    (tmp_path / "a.jsonl").write_text(
+        "".join(json.dumps({"id": f"r{n}", "values": [1, n, 0]}) + "\n" for n in range(2_500))
+    )
+    environment = {"TENANTRY_ADMIN_KEY": "sesame", "TENANTRY_URL": served.url, "TENANTRY_API_KEY": "sesame"}
+    done = run("import", "a.jsonl", "--tenant", "acme", "--json", **environment)
+    assert (done.code, done.json["tenants"]) == (0, {"acme": 2_500}), done.err
+    out = run("export", "--all", "--to", "out", "--format", "qdrant", "--json", **environment)
+    assert (out.code, out.json["tenants"]) == (0, {"acme": 2_500})
+    again = run("import", "out", "--dry-run", "--json", **environment)
+    assert (again.code, again.json["tenants"]) == (0, {"acme": 2_500})

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from backup_lab import SIZES, content, everything, filled, restoring
 
 from tenantry.archives.directory import DirectoryArchive
-from tenantry.backup.manifest import Manifest, manifest_name
+from tenantry.backup.manifest import FORMAT, Manifest, manifest_name
 from tenantry.cluster import Cluster
 from tenantry.errors import Corrupt, InvalidArgument, Refused, StorageFailed, TenantryError, Unavailable
 from tenantry.wiring import new_backup_key, open_cluster
@@ -109,9 +109,9 @@ async def test_newer_formats_other_clusters_other_dimensions(tmp_path: Path) -> 
                 await cluster.backups.restore_tenant("acme", archive, into=index)
             assert await cluster.tenants.list(index) == []
         manifest = Path(archive) / manifest_name(made.id)
-        newer = manifest.read_text().replace('"format":1', '"format":7')
+        newer = manifest.read_text().replace(f'"format":{FORMAT}', '"format":7')
         manifest.write_text(newer)
-        with pytest.raises(Refused, match="format 7; this Tenantry reads formats up to 1"):
+        with pytest.raises(Refused, match="format 7; this Tenantry reads formats up to 2"):
             await cluster.backups.restore_tenant("acme", archive, name="x")
     async with await filled(tmp_path / "other", sizes={"acme": 10}) as cluster:
         with pytest.raises(Refused, match="another cluster"):

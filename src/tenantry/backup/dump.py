@@ -10,11 +10,11 @@ from typing import Protocol, cast
 
 import msgspec
 
+from tenantry.backup.columns import digest_of_segments
 from tenantry.backup.manifest import Consistency, Entry, Ref, Segment
 from tenantry.backup.segments import Cutter, Packed, pack
 from tenantry.backup.vault import Vault
 from tenantry.control.mover.context import Context
-from tenantry.control.mover.digest import NamespaceDigest
 from tenantry.control.mover.throttle import Throttle
 from tenantry.errors import NotFound, Unavailable
 from tenantry.model.blocks import Block, block_of
@@ -138,7 +138,7 @@ class Dumper:
         for _ in range(MOST_PASSES):
             began = clock.now()
             done = await self._pass(_Scanned(handle, dimension), dimension)
-            if before is not None and done.digest.hex() == before.digest.hex() and done.segments == before.segments:
+            if before is not None and done.segments == before.segments:
                 await self._still_there(tenant)
                 return self._entry(tenant, done, None, began, Consistency.AGREED)
             before = done
@@ -162,7 +162,8 @@ class Dumper:
                 cursor = block.cursor
                 if cursor is None:
                     break
-                await throttle.page(len(block), clock.monotonic() - began)
+                packing_s, done.packing_s = done.packing_s, 0.0
+                await throttle.page(len(block), clock.monotonic() - began + packing_s)
             if (rest := cutter.rest()) is not None:
                 await self._begin(rest, pending, done)
             while pending:
@@ -177,16 +178,23 @@ class Dumper:
         while len(pending) >= MOST_PENDING:
             self._finish(await pending[0], done)
             pending.popleft()
-        pending.append(asyncio.create_task(self._store(block)))
+        pending.append(asyncio.create_task(self._store(block, done)))
 
     def _finish(self, stored: tuple[Packed, Ref], done: _Pass) -> None:
         packed, ref = stored
-        done.segments.append(Segment(packed.first, packed.last, packed.records, ref))
-        done.digest.join(packed.digest)
+        done.segments.append(Segment(packed.first, packed.last, packed.records, ref, packed.digest))
         done.bytes += packed.bytes
 
-    async def _store(self, block: Block) -> tuple[Packed, Ref]:
-        packed = await self._vault.work(lambda: pack(block))
+    async def _store(self, block: Block, done: _Pass) -> tuple[Packed, Ref]:
+        clock = self._context.clock
+
+        def work() -> Packed:
+            began = clock.monotonic()
+            packed = pack(block)
+            done.packing_s += clock.monotonic() - began
+            return packed
+
+        packed = await self._vault.work(work)
         ref, written = await self._vault.put(packed.data, recheck=self._recheck)
         self.sums.read_bytes += packed.bytes
         if written:
@@ -205,8 +213,8 @@ class Dumper:
             created_at=tenant.created_at,
             generation=tenant.generation,
             place=tenant.route.place,
-            records=done.digest.records,
-            digest=done.digest.hex(),
+            records=sum(segment.records for segment in done.segments),
+            digest=digest_of_segments(done.segments),
             bytes=done.bytes,
             instant=instant,
             took_s=self._context.clock.now() - instant,
@@ -221,8 +229,9 @@ class _Pass:
 
     def __init__(self) -> None:
         self.segments: list[Segment] = []
-        self.digest = NamespaceDigest()
         self.bytes = 0
+        self.packing_s = 0.0
+        """Time that workers have taken to encode and hash, and that was not paid for with pauses yet."""
 
 
 class _Scanned:

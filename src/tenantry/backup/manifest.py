@@ -23,8 +23,9 @@ import msgspec
 from tenantry.errors import Corrupt, InvalidArgument, Refused
 from tenantry.model.topology import Place, TenantSpec, TenantState
 
-#: Version of the format that is written. Every one from `OLDEST_FORMAT` to it is read.
-FORMAT = 1
+#: Version of the format that is written. Every one from `OLDEST_FORMAT` to it is read. Since 2 a segment has a digest
+#: of its own and a tenant's is made of them; before, a tenant's was the sum of its records'.
+FORMAT = 2
 OLDEST_FORMAT = 1
 ARCHIVE = "archive.json"
 BACKUPS = "backups/"
@@ -76,12 +77,17 @@ class Ref(msgspec.Struct, frozen=True):
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """Records of a tenant from one id to another, both included, ascending."""
+    """Records of a tenant from one id to another, both included, ascending.
+
+    Attributes:
+        digest: of its columns (`tenantry.backup.columns.digest_of_columns`); None in format 1.
+    """
 
     first: str
     last: str
     records: int
     ref: Ref
+    digest: str | None = None
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -89,7 +95,8 @@ class Entry(msgspec.Struct, frozen=True):
 
     Attributes:
         generation, place: of its namespace when it was read.
-        records, digest: as `tenantry.control.mover.digest.NamespaceDigest` counts them.
+        records: how many. digest: `tenantry.backup.columns.digest_of_segments`; in format 1, where segments have none,
+            `tenantry.control.mover.digest.NamespaceDigest`.
         bytes: of its vectors as float32, and of ids and metadata.
         instant: when it was as it is here, seconds since the Unix epoch: from the start of that moment, ``took_s``.
         version: what the engine said of that state, to tell whether it has changed since; None when it cannot.
@@ -110,6 +117,11 @@ class Entry(msgspec.Struct, frozen=True):
     consistency: Consistency
     version: str | None
     segments: list[Segment]
+
+    @property
+    def sums_records(self) -> bool:
+        """Whether the digest is the sum of the digests of the records, as in format 1."""
+        return any(segment.digest is None for segment in self.segments)
 
     @property
     def key(self) -> tuple[str, str]:

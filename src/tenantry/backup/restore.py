@@ -3,43 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from enum import StrEnum
 
 import msgspec
 
-from tenantry.backup.dump import reading
+from tenantry.backup.compare import Comparison, blocks
 from tenantry.backup.manifest import Entry
-from tenantry.backup.segments import unpack
 from tenantry.backup.vault import Vault
-from tenantry.backup.verify import digest_of_block
 from tenantry.control.mover.barrier import Barrier
 from tenantry.control.mover.context import Context
-from tenantry.control.mover.digest import NamespaceDigest, alike
 from tenantry.control.mover.watch import LeaseWatch
 from tenantry.errors import (
     AlreadyExists,
     CapacityExceeded,
     Conflict,
     Corrupt,
-    Diverged,
     InvalidArgument,
     NotFound,
     Refused,
     TenantryError,
 )
-from tenantry.model.blocks import Block
 from tenantry.model.image import CatalogImage
 from tenantry.model.leases import Copy
 from tenantry.model.limits import batches
 from tenantry.model.topology import Place, Route, Shard, ShardState, Tenant, TenantState, namespace_of
 from tenantry.placement import policy
-from tenantry.ports import Index, VectorBackend
 
 #: Lost races for room before a restore gives up.
 TRIES = 8
-READ_PAGE = 512
 #: Why the old data of a tenant are kept that a backup has replaced.
 REPLACED = "restore"
 
@@ -304,79 +296,14 @@ class Restorer:
         await backend.create(place.namespace)
         handle = backend.index(place.namespace)
         written = 0
-        async for block in self._blocks(entry, dimension):
+        async for block in blocks(self._vault, entry, dimension):
             for batch in batches(block.records(), self._context.limits):
                 await handle.upsert(batch)
             written += len(block)
             await self._context.faults.reach("restore.segment-written")
         if written != entry.records:
             raise Corrupt(f"the backup of tenant {entry.name!r} holds {written:,} records, not {entry.records:,}")
-        await self._compare(entry, backend, handle, dimension)
-
-    async def _blocks(self, entry: Entry, dimension: int) -> AsyncIterator[Block]:
-        """Segment after segment; the next one is fetched while one is written."""
-        following: asyncio.Task[Block] | None = None
-        try:
-            for number in range(len(entry.segments)):
-                block = await (following or self._block(entry, number, dimension))
-                more = number + 1 < len(entry.segments)
-                following = asyncio.create_task(self._block(entry, number + 1, dimension)) if more else None
-                yield block
-        finally:
-            if following is not None:
-                following.cancel()
-                await asyncio.gather(following, return_exceptions=True)
-
-    async def _block(self, entry: Entry, number: int, dimension: int) -> Block:
-        segment = entry.segments[number]
-        data = await self._vault.get(segment.ref)
-        what = f"object {segment.ref.name} in {self._vault.archive.where}"
-        return await self._vault.work(lambda: unpack(data, dimension, what))
-
-    async def _compare(self, entry: Entry, backend: VectorBackend, handle: Index, dimension: int) -> None:
-        """Every record that was written against every record that is there. Raises Diverged."""
-        features = backend.features
-        await self._context.clock.sleep(features.visible_s)
-        if not features.exact_values:
-            await self._compare_one_by_one(entry, backend, handle, dimension)
-            return
-        digest = NamespaceDigest()
-        async with reading(handle, features, dimension) as source:
-            page = await source.page(None, READ_PAGE)
-            while True:
-                counted = asyncio.ensure_future(self._vault.work(lambda page=page: digest_of_block(page)))  # type: ignore[misc]
-                following = None if page.cursor is None else await source.page(page.cursor, READ_PAGE)
-                digest.join(await counted)
-                if following is None:
-                    break
-                page = following
-        if digest.records != entry.records or digest.hex() != entry.digest:
-            raise Diverged(
-                f"tenant {entry.name!r} came back as {digest.records:,} records with digest {digest.hex()}; "
-                f"the backup says {entry.records:,} and {entry.digest}"
-            )
-
-    async def _compare_one_by_one(self, entry: Entry, backend: VectorBackend, handle: Index, dimension: int) -> None:
-        """As `_compare`, where values come back rounded: within `tenantry.model.records.CLOSE` of their length."""
-        limit = self._context.limits.fetch_ids
-        count = 0
-        cursor: str | None = None
-        while True:
-            ids = await handle.list_ids(cursor, limit)
-            count += len(ids.ids)
-            cursor = ids.cursor
-            if cursor is None:
-                break
-        if count != entry.records:
-            raise Diverged(f"tenant {entry.name!r} came back as {count:,} records; the backup has {entry.records:,}")
-        async for block in self._blocks(entry, dimension):
-            for start in range(0, len(block), limit):
-                part = block.part(start, start + limit)
-                found = await handle.fetch(part.ids)
-                for record in part.records():
-                    there = found.get(record.id)
-                    if there is None or not alike(record, there, exactly=False):
-                        raise Diverged(f"tenant {entry.name!r}: record {record.id!r} did not come back as it is")
+        await Comparison(self._context, self._vault, entry, dimension).with_namespace(backend, handle)
 
 
 def _against(shard: Shard) -> str | None:

@@ -7,7 +7,7 @@ code meaning
 1    the request failed: not found, refused, invalid data; repeating it as it is cannot help
 2    the command was used wrongly: unknown option, missing argument, confirmation needed
 3    not possible now: no connection, data folder in use, overload, time limit; try again later
-4    done, but ``verify-routing`` or ``audit verify`` found what is wrong
+4    done, but ``verify-routing`` or ``audit verify`` found what is wrong, or ``import`` rejected records
      (``health`` has codes of its own: 0 ok, 1 warnings, 2 critical, 3 unknown)
 130  interrupted (Ctrl-C)
 141  the reader of a pipe went away (``tenantry ids acme | head``)

@@ -19,6 +19,7 @@ from tenantry.cli import (
     autopilot,
     backups,
     documents,
+    files,
     health,
     indexes,
     keys,
@@ -58,6 +59,7 @@ ORDER = (
     *("upsert", "query", "fetch", "update", "delete", "ids"),
     *("move", "moves", "plan", "rebalance", "migrate"),
     *("backup", "restore"),
+    *("import", "export"),
     *("adopt", "advise", "cost"),
     *("stats", "health", "autopilot", "verify-routing"),
     *("version", "completion"),
@@ -98,6 +100,7 @@ def build() -> typer.Typer:
     app.add_typer(migrate.app, rich_help_panel=moves.PANEL)
     backups.register(app)
     restores.register(app)
+    files.register(app)
     adopt.register(app)
     advice.register(app)
     maintenance.register(app)

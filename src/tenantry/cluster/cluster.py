@@ -17,6 +17,7 @@ from tenantry.cluster.audit import Audit
 from tenantry.cluster.autopilot import AutopilotAdmin
 from tenantry.cluster.backups import BackupAdmin, scheduled
 from tenantry.cluster.cursors import Cursors
+from tenantry.cluster.files import FileAdmin
 from tenantry.cluster.handles import TenantHandle
 from tenantry.cluster.indexes import IndexAdmin
 from tenantry.cluster.keys import KeyAdmin
@@ -87,6 +88,7 @@ class Cluster:
         rollups: indexes with a copy of all their records for cross-tenant searches.
         backups: backup and restore.
         adoption: existing indexes as shards.
+        files: records from files, and into them.
         autopilot: what acts on warnings by itself, when it may.
         advice: what it costs, whose cost it is, and how many shards are needed.
         watching: the state of an index in a form that may be asked for often.
@@ -225,6 +227,7 @@ class Cluster:
         self.autopilot = AutopilotAdmin(self._crew(parts, context, monitor), parts.autopilot_every_s)
         self.advice = AdviceAdmin(monitor, self._sharing.fresh, catalog, parts.prices, besides_shards(parts))
         self.adoption = AdoptAdmin(catalog, pool, self.shards, self.advice, self.plans, clock, limits)
+        self.files = FileAdmin(self.router, catalog.tenants, limits)
         self._migrating = MigrationService(context, self._moving, self._sharing.fresh, parts.exclusive)
         self.migrations = MigrationAdmin(
             MigrationParts(
