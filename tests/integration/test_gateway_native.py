@@ -18,6 +18,7 @@ from gateway_process import ADMIN_KEY, GatewayProcess, running_gateway
 from walk_backups import walk_backups
 from walk_migrations import walk_migrations
 from walk_service import walk_service
+from walk_watching import walk_autopilot, walk_rollup, walk_watching
 
 DIMENSION = 256  # that of the local embedding model
 ODD_NAME = "a/b c?d&ü%2F"
@@ -439,6 +440,12 @@ def test_cost_and_advice_that_cannot_be(ask: Checked, path: str, body: Any, word
 
 def test_migrations_in_waves(ask: Checked) -> None:
     walk_migrations(ask)
+
+
+def test_watching_the_autopilot_and_the_rollup(ask: Checked) -> None:
+    walk_watching(ask)
+    walk_autopilot(ask)
+    walk_rollup(ask)
 
 
 def test_plans_of_tenants_limits_and_usage(ask: Checked) -> None:

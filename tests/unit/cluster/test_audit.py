@@ -337,7 +337,19 @@ async def test_what_a_program_does_is_recorded(lab: Any) -> None:
 #: Methods of a cluster's faces that only look, wait, or answer for somebody who is recorded.
 LOOKING = frozenset(
     (
-        *("aclose", "advise", "any_exist", "authenticate", "behind", "copies", "cost", "deleted", "get", "imagine"),
+        *(
+            "aclose",
+            "advise",
+            "any_exist",
+            "authenticate",
+            "behind",
+            "copies",
+            "cost",
+            "cost_moved",
+            "deleted",
+            "get",
+            "imagine",
+        ),
         *("history", "list", "look", "plan", "schedule", "status", "tried", "usage", "verify", "wait"),
     )
 )
