@@ -24,8 +24,9 @@ def run(context: Context) -> Report:
     asyncio.run(_run(context, report))
     report.notes.append(
         "Scan: pages of 500 of every tenant, one after the other. Ingest: batches of 500, new tenants. Backup: full, "
-        "with digests, LZ4 for vectors, zstd for the rest, and SHA-256. Restore: written, read back and compared. Incremental: after a write to one "
-        "tenant, against the full one of the same round. Queries: one client, paced, with and without a full backup."
+        "with digests, LZ4 for vectors, zstd for the rest, and SHA-256. Restore: written, read back and compared. "
+        "Incremental: after a write to one tenant, against the full one of the same round. Queries: one client, paced, "
+        "with and without a full backup."
     )
     return report
 
