@@ -204,6 +204,8 @@ def test_the_bill_and_other_sizes(page: Page, gateway: str) -> None:
     log_in(page)
     show(page, "cost", "Cost")
     expect(rows(page, "Cost of tenants")).to_have_count(71)
+    over_time = page.get_by_role("img", name="Cost over time")
+    expect(over_time).to_have_attribute("aria-label", re.compile(r"Now: everything \$[\d,.]+, northwind \$"))
     page.get_by_label("Numbers of shards to try").fill("2, 9")
     page.get_by_role("button", name="Try").click()
     expect(rows(page, "Numbers of shards")).to_have_count(2)

@@ -24,7 +24,13 @@ def walk_watching(ask: Checked) -> None:
     assert ask("GET", INDEX + "/roster", status=400, params={"sort": "mood"}, **at)["error"]["field"] == "sort"
     assert ask("GET", TENANT + "/readings", status=200, tenant="acme", **at)["name"] == "acme"
     assert ask.events(INDEX + "/live", most=1, index="watched")
-    for path in ("/overview", "/timeline", "/roster", "/live"):
+    days = ask("GET", INDEX + "/cost/history", status=200, params={"days": 2}, **at)["days"]
+    assert [one["tenant"] for one in days[-1]["tenants"]] == ["acme", "globex"]
+    only = ask("GET", INDEX + "/cost/history", status=200, params={"tenant": "acme"}, **at)["days"]
+    assert [one["tenant"] for one in only[-1]["tenants"]] == ["acme"]
+    assert ask("GET", INDEX + "/cost/history", status=400, params={"days": 0}, **at)["error"]["field"] == "days"
+    ask("GET", INDEX + "/cost/history", status=404, params={"tenant": "nobody"}, **at)
+    for path in ("/overview", "/timeline", "/roster", "/live", "/cost/history"):
         ask("GET", INDEX + path, status=404, index="none")
 
 

@@ -82,6 +82,8 @@ def register(program: typer.Typer) -> None:
     local(program, "advise", examples=examples, panel=GROUP)(advise)
     examples = ["tenantry cost", "tenantry cost --shards 1..8", "tenantry cost --csv --url URL"]
     command(program, "cost", examples=examples, panel=GROUP)(cost)
+    examples = ["tenantry cost-history", "tenantry cost-history --days 7 --tenant acme"]
+    command(program, "cost-history", examples=examples, panel=GROUP)(cost_history)
 
 
 def advise(
@@ -235,6 +237,20 @@ async def cost(
     if found["budget"]["state"] == "over":
         over = found["monthly"] - found["budget"]["budget"]
         session.out.warn(f"that is ${over:,.2f} over the budget of ${found['budget']['budget']:,.0f} a month")
+
+
+async def cost_history(
+    session: Session,
+    *,
+    days: Annotated[int, typer.Option("--days", metavar="N", min=1, max=92, help="Days, today among them.")] = 30,
+    tenant: Annotated[str | None, typer.Option("--tenant", metavar="NAME", help="Only this tenant's part.")] = None,
+    rows: Annotated[int, typer.Option("--rows", metavar="N", min=0, max=1_000, help="Tenants of each day.")] = 5,
+) -> None:
+    """Show what each of the last days cost, as if a month were like that day, and whose cost it was."""
+    from tenantry.cli.advice_shown import history_views
+
+    found = await session.api.get(*session.path("cost", "history"), days=days, top=rows, tenant=tenant)
+    session.out.show(found, *history_views(found, tenant))
 
 
 def quantity(text: str | None, option: str) -> float | None:

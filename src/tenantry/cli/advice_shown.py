@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -43,6 +44,22 @@ def card_views(card: Mapping[str, Any]) -> list[RenderableType]:
         views += ["", f"budget: ${budget['monthly']:,.0f} of ${budget['budget']:,.0f} a month, {budget['state']}"]
     views.append(_bullets(("note", note, "dim") for note in [*card["notes"], *card["prices"]]))
     return views
+
+
+def history_views(history: Mapping[str, Any], tenant: str | None) -> list[RenderableType]:
+    """A row for each day: the bill, and the tenants' parts of it."""
+    from tenantry.cli.output import table
+
+    cells = []
+    for day in history["days"]:
+        date = datetime.fromtimestamp(day["start"], UTC).date().isoformat()
+        parts = [f"{one['tenant']} {one['cost']:,.2f}" for one in day["tenants"]]
+        if tenant is not None:
+            parts = [f"{one['cost']:,.2f}" for one in day["tenants"]] or ["0.00"]
+        cells.append([date, f"{day['monthly']:,.2f}", ", ".join(parts)])
+    columns = ["day", f">{history['currency']} a month", "dearest tenants" if tenant is None else f"=of it {tenant}"]
+    views: list[RenderableType] = [table(columns, cells, empty="nothing was counted yet"), ""]
+    return [*views, _bullets(("note", note, "dim") for note in history["notes"])]
 
 
 def cost_views(report: Mapping[str, Any], rows: int) -> list[RenderableType]:

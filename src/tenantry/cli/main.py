@@ -60,7 +60,7 @@ ORDER = (
     *("move", "moves", "plan", "rebalance", "migrate"),
     *("backup", "restore"),
     *("import", "export"),
-    *("adopt", "advise", "cost"),
+    *("adopt", "advise", "cost", "cost-history"),
     *("stats", "health", "autopilot", "verify-routing"),
     *("version", "completion"),
 )

@@ -10,16 +10,25 @@ import msgspec
 
 from tenantry.control.advisor import attribute, what_if
 from tenantry.control.consult import consult, imagine, offer_and_capacity
+from tenantry.control.cost_history import NOTES, cost_by_day
 from tenantry.control.measure.readings import Readings
 from tenantry.control.monitor import Monitor
 from tenantry.control.prices import prices
 from tenantry.control.usage import usage_of
 from tenantry.errors import InvalidArgument
 from tenantry.model.advice import Card, Imagined, Question
-from tenantry.model.cost import CostReport, PriceBook, Usage
+from tenantry.model.cost import CostHistory, CostReport, PriceBook, Usage
+from tenantry.model.limits import check_count
 from tenantry.model.topology import DEFAULT_INDEX
+from tenantry.model.usage import DAY_S
+from tenantry.model.usage import Usage as Used
 from tenantry.ports import Catalog
 from tenantry.router.listing import every_tenant
+
+#: Days that a history goes back; tenants that it tells of; rows of use that are read at once.
+DAYS_MOST = 92
+TOP_MOST = 1_000
+ROWS = 10_000
 
 
 class AdviceAdmin:
@@ -105,6 +114,47 @@ class AdviceAdmin:
         name, _ = offer_and_capacity(usage, book, offer)
         tried = await asyncio.to_thread(what_if, usage.tenants, usage.dimension, shards, book, name, overhead=besides)
         return msgspec.structs.replace(report, what_if=tried)
+
+    async def cost_history(
+        self,
+        index: str = DEFAULT_INDEX,
+        *,
+        days: int = 30,
+        top: int = 10,
+        tenant: str | None = None,
+        prices: Mapping[str, Any] | None = None,
+    ) -> CostHistory:
+        """The bill and the tenants' parts of it for each of the last days, by what was counted
+        (`tenantry.control.cost_history`). Days before anything was counted are left out.
+
+        Args:
+            days: 1 to `DAYS_MOST`, today among them.
+            top: so many tenants of each day, the dearest; ``tenant``: that one instead.
+
+        Raises:
+            NotFound: no such index or tenant. InvalidArgument: of a field. Refused: something has no published price.
+        """
+        check_count(days, "days", 1, DAYS_MOST)
+        check_count(top, "top", 0, TOP_MOST)
+        if tenant is not None:
+            await self._catalog.tenants.get(index, tenant)
+        book, now = self.prices(prices), await self.usage(index)
+        created = {one.name: one.created_at async for one in every_tenant(self._catalog.tenants, index)}
+        today = int(now.at) // DAY_S * DAY_S
+        rows: list[Used] = []
+        after: tuple[int, str, str] | None = None
+        while True:
+            page = await self._catalog.usage.list(
+                today - (days - 1) * DAY_S, today + DAY_S, index=index, by_day=True, after=after, limit=ROWS
+            )
+            rows += page
+            if len(page) < ROWS:
+                break
+            after = (page[-1].start, page[-1].index, page[-1].tenant)
+        found = await asyncio.to_thread(
+            cost_by_day, now, created, rows, book, overhead=self._overhead, top=top, tenant=tenant
+        )
+        return CostHistory(index, book.currency, found, list(NOTES))
 
     async def cost_moved(
         self, index: str, homes: Mapping[str, str], without: Collection[str]

@@ -326,3 +326,25 @@ class CostReport(msgspec.Struct, frozen=True):
     budget: Budget
     notes: list[str]
     what_if: list[WhatIf] = []
+
+
+class DayCost(msgspec.Struct, frozen=True):
+    """What a month like one day costs, at today's prices.
+
+    Attributes:
+        start: of the day (UTC), seconds since the Unix epoch.
+        tenants: dearest first, or those asked for.
+    """
+
+    start: int
+    monthly: float
+    tenants: list[TenantCost]
+
+
+class CostHistory(msgspec.Struct, frozen=True):
+    """The bill over time, oldest day first; ``notes`` say what was assumed."""
+
+    index: str
+    currency: str
+    days: list[DayCost]
+    notes: list[str]

@@ -345,6 +345,7 @@ LOOKING = frozenset(
             "behind",
             "copies",
             "cost",
+            "cost_history",
             "cost_moved",
             "deleted",
             "get",

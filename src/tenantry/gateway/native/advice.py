@@ -11,7 +11,7 @@ from tenantry.gateway.native import wire_advice as wire
 from tenantry.gateway.table import Call, Endpoint
 from tenantry.model.adoption import Adoption
 from tenantry.model.advice import Card, Imagined
-from tenantry.model.cost import CostReport
+from tenantry.model.cost import CostHistory, CostReport
 from tenantry.model.limits import check_count
 
 _INDEX = "/v1/indexes/{index}"
@@ -40,6 +40,11 @@ async def cost(call: Call, asked: wire.Cost) -> CostReport:
         check_count(top, "top", 0, TOP_MOST)
     report = await call.cluster.advice.cost(call.index, **given)
     return report if top is None else msgspec.structs.replace(report, tenants=report.tenants[:top])
+
+
+async def cost_history(call: Call, asked: wire.AskCostHistory) -> CostHistory:
+    """The bill of each of the last days, and whose cost it was."""
+    return await call.cluster.advice.cost_history(call.index, **msgspec.structs.asdict(asked))
 
 
 async def adopt(call: Call, asked: wire.Adopt) -> Adoption:
@@ -72,6 +77,15 @@ def routes(see: Callable[..., Endpoint], admin: Callable[..., Endpoint]) -> list
             request=wire.Cost,
             response=CostReport,
             summary="Make up a month's bill, and split it over the tenants",
+        ),
+        see(
+            method="GET",
+            path=_INDEX + "/cost/history",
+            handle=cost_history,
+            patient=True,
+            query=wire.AskCostHistory,
+            response=CostHistory,
+            summary="Tell what each of the last days cost, and whose cost it was",
         ),
         admin(
             method="POST",

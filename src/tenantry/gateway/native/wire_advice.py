@@ -42,6 +42,14 @@ class Cost(Body):
     top: int | None = None
 
 
+class AskCostHistory(Body):
+    """So many days, today among them; ``top``: tenants of each day, the dearest; ``tenant``: that one instead."""
+
+    days: int = 30
+    top: int = 10
+    tenant: str | None = None
+
+
 class Adopt(Body):
     """Which existing index is to become a shard."""
 

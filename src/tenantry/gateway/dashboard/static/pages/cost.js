@@ -4,6 +4,7 @@ import { compact, count, money, percent, rate } from "../core/format.js";
 import { html, useState } from "../core/html.js";
 import { useLoad } from "../core/load.js";
 import { link } from "../core/route.js";
+import { CostByDay } from "../parts/days.js";
 import { Badge, Empty, Loaded, Tile } from "../parts/states.js";
 import { Table } from "../parts/table.js";
 
@@ -69,6 +70,7 @@ export function Cost({ index }) {
           <${Tile} name="Unused capacity" value=${money(report.wasted, report.currency)} />
           <${Tile} name="Shards needed" value=${count(report.shards_needed)} note=${report.saving > 0 ? `saves ${money(report.saving, report.currency)}` : `of ${report.shards.length}`} />
         </dl>
+        <${CostByDay} index=${index} />
         <section class="card">
           <h2>The bill</h2>
           <${Table}

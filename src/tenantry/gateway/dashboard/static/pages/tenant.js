@@ -5,6 +5,7 @@ import { ENDED, useLive } from "../core/live.js";
 import { useAct, useLoad } from "../core/load.js";
 import { link } from "../core/route.js";
 import { may } from "../core/session.js";
+import { CostByDay } from "../parts/days.js";
 import { Ask, Field } from "../parts/dialog.js";
 import { Empty, Loaded, Problem } from "../parts/states.js";
 import { Entries } from "./audit.js";
@@ -94,6 +95,7 @@ export function Tenant({ who, index, name }) {
     </div>
     ${open && html`<${MoveCard} who=${who} index=${index} move=${open} />`}
     <${TenantState} key=${round} index=${index} tenant=${name} />
+    ${may(who, "see") && html`<${CostByDay} index=${index} tenant=${name} />`}
     <section class="card">
       <h2>Moves</h2>
       <${Loaded} from=${moves} what="Loading the moves">

@@ -20,9 +20,12 @@ function load() {
 const minute = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 const second = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
-// Moments on the axis; to the second where ticks are closer than a minute.
+const date = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
+
+// Moments on the axis; to the second where ticks are closer than a minute, days where they are a day apart.
 function times(_, ticks) {
-  const format = ticks.length > 1 && ticks[1] - ticks[0] < 60 ? second : minute;
+  const apart = ticks.length > 1 ? ticks[1] - ticks[0] : 60;
+  const format = apart < 60 ? second : apart < 86_400 ? minute : date;
   return ticks.map((tick) => format.format(new Date(tick * 1000)));
 }
 
