@@ -84,7 +84,7 @@ class Traffic:
         self._thread.join()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[str]:
     """The URL of a gateway with 71 tenants on six shards, unevenly spread, and queries going on."""
     folder = tmp_path_factory.mktemp("dashboard")
@@ -98,7 +98,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator
         yield running.url
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium() -> str:
     """The path of a Chromium; skips on a laptop without one, fails in CI."""
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -112,9 +112,10 @@ def chromium() -> str:
     return found or programs[0]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser(chromium: str, gateway: str) -> Iterator[Browser]:
-    """A running browser. It comes after the gateway, as nothing can run an event loop while it is there."""
+    """A running browser. It comes after the gateway and goes with the module: nothing can run an event loop while it is
+    there."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield browser
