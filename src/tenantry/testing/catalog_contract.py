@@ -28,6 +28,7 @@ from tenantry.model.topology import LogicalIndex, Place, Shard, ShardState
 from tenantry.ports import Catalog
 from tenantry.testing.catalog_audit_contract import AuditContract
 from tenantry.testing.catalog_autopilot_contract import AutopilotContract
+from tenantry.testing.catalog_kept_contract import KeptContract
 from tenantry.testing.catalog_log_contract import LogsContract
 from tenantry.testing.catalog_measures_contract import MeasuresContract
 from tenantry.testing.catalog_migrations_contract import MigrationsContract
@@ -282,6 +283,7 @@ class CatalogContract(
     PlanContract,
     UsageContract,
     MigrationsContract,
+    KeptContract,
 ):
     """All of it. Subclass it with a fixture ``catalog``."""
 
