@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,9 +17,11 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Error, Page, Response, sync_playwright
 
+from tenantry.catalogs.sql import open_catalog
 from tenantry.cluster import Cluster
 from tenantry.model.records import Record
 from tenantry.model.topology import TenantSpec
+from tenantry.model.usage import DAY_S, Usage
 from tenantry.wiring import init_cluster
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sdk"))
@@ -55,6 +58,26 @@ async def _fill(folder: Path) -> None:
             await write(cluster, name, int(rng.integers(20, 90)))
 
 
+async def _remember(folder: Path) -> None:
+    """Two weeks of use before today, growing."""
+    rng = np.random.default_rng(9)
+    today = int(time.time()) // DAY_S * DAY_S
+    rows = [
+        Usage(
+            "default",
+            name,
+            today - back * DAY_S,
+            queries=int(vectors * (15 - back) * rng.uniform(80, 120)),
+            vectors_stored=vectors * (20 - back) // 20,
+            bytes_stored=vectors * (20 - back) * 6,
+        )
+        for back in range(14, 0, -1)
+        for name, vectors in LARGE.items()
+    ]
+    async with await open_catalog(f"sqlite:///{folder}/catalog.db") as catalog:
+        await catalog.usage.add("before", 1, rows, time.time())
+
+
 class Traffic:
     """Queries on all tenants, the large ones most, until it is stopped."""
 
@@ -89,6 +112,7 @@ def gateway(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator
     """The URL of a gateway with 71 tenants on six shards, unevenly spread, and queries going on."""
     folder = tmp_path_factory.mktemp("dashboard")
     asyncio.run(_fill(folder / "cluster"))
+    asyncio.run(_remember(folder / "cluster"))
     with (
         running_gateway(
             folder / "cluster", dimension=DIMENSION, backup_url=str(folder / "archive"), **SETTINGS

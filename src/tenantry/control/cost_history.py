@@ -46,10 +46,10 @@ def cost_by_day(
         length_s = min(DAY_S, max(1.0, now.at - start))
         used = []
         for one in now.tenants:
-            if created.get(one.name, 0.0) >= start + DAY_S:
-                continue
-            before = known.get(one.name, one)
             row = counted.get(one.name)
+            if row is None and one.name not in known and created.get(one.name, 0.0) >= start + DAY_S:
+                continue  # it was not there yet
+            before = known.get(one.name, one)
             if row is not None and row.vectors_stored is not None:
                 before = msgspec.structs.replace(one, vectors=row.vectors_stored, bytes=row.bytes_stored or 0)
                 known[one.name] = before

@@ -63,6 +63,10 @@ def test_a_tenant_is_on_no_bill_before_it_was_made_and_one_that_is_gone_on_none(
         ["acme", "globex", "initech"],
     ]
 
+    before = [row(0, "globex", queries=1), *rows]  # counted, so it was there, whatever the catalog knows
+    days = cost_by_day(cluster(2), {"globex": FIRST + DAY_S + 5.0}, before, BOOK)
+    assert [len(day.tenants) for day in days] == [3, 3]
+
 
 def test_only_so_many_or_only_one():
     rows = [row(0, "acme", queries=100), row(0, "globex", queries=1)]

@@ -6,6 +6,7 @@ import { useLoad } from "../core/load.js";
 import { Chart } from "./chart.js";
 import { Empty, Loaded } from "./states.js";
 
+const today = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", timeZone: "UTC" });
 const DAYS = 30;
 const DEAREST = 5;
 
@@ -26,6 +27,13 @@ function Lines({ history, tenant }) {
   return html`<${Chart} at=${moments} series=${series} show=${(value) => money(value, history.currency)} label="Cost over time" />`;
 }
 
+// One day makes no line.
+function OneDay({ history, tenant }) {
+  const [day] = history.days;
+  const value = tenant ? (day.tenants[0]?.cost ?? 0) : day.monthly;
+  return html`<p class="muted">Counted since ${today.format(new Date(day.start * 1000))}: a month like that day costs ${money(value, history.currency)}.</p>`;
+}
+
 export function CostByDay({ index, tenant }) {
   const asked = { days: DAYS, top: 20, ...(tenant ? { tenant } : {}) };
   const history = useLoad((signal) => get(at("indexes", index, "cost", "history"), asked, { signal }), [index, tenant]);
@@ -33,7 +41,10 @@ export function CostByDay({ index, tenant }) {
     <section class="card">
       <div class="heading"><h2>Cost over time</h2><small>a month like each day</small></div>
       <${Loaded} from=${history} what="Adding up the days">
-        ${(found) => (found.days.length ? html`<${Lines} history=${found} tenant=${tenant} />` : html`<${Empty} title="Nothing was counted yet" />`)}
+        ${(found) => {
+          const Shown = found.days.length > 1 ? Lines : OneDay;
+          return found.days.length ? html`<${Shown} history=${found} tenant=${tenant} />` : html`<${Empty} title="Nothing was counted yet" />`;
+        }}
       <//>
     </section>
   `;
