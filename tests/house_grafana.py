@@ -304,6 +304,22 @@ ROUTING = [
         {"{{index}}/{{shard}}": latest("tenantry_search_breaker_open")},
         about="0 no, 0.5 trying it again, 1 yes.",
     ),
+    Shown(
+        "What answers searches where there is a roll-up",
+        {"{{index}} {{source}}": rate("tenantry_search_sources_total", "index, source")},
+        "reqps",
+    ),
+    Shown(
+        "How old roll-ups are at most",
+        {"{{index}}": f"min by (index) (tenantry_rollup_lag_seconds{{{ONE}}})"},
+        "s",
+        about="By the gateway that knows best. Searches want it within 5 s unless they say otherwise.",
+    ),
+    Shown(
+        "Records copied into roll-ups",
+        {"{{index}} {{change}}": rate("tenantry_rollup_records_total", "index, change")},
+        "cps",
+    ),
 ]
 GATEWAYS = [
     Shown(

@@ -47,7 +47,11 @@ class World:
         self.moves: dict[str, str] = {}
 
     def start(self) -> None:
-        settings = {"TENANTRY_ADMIN_KEY": ADMIN_KEY, "TENANTRY_REQUEST_TIMEOUT_S": "20"}
+        settings = {
+            "TENANTRY_ADMIN_KEY": ADMIN_KEY,
+            "TENANTRY_REQUEST_TIMEOUT_S": "20",
+            "TENANTRY_SEARCHES_PER_MINUTE": "0",
+        }
         self.gateway = GatewayProcess(self.folder, dimension=DIMENSION, metric="cosine", settings=settings)
         assert self.gateway.url.startswith("http://"), self.gateway.errors()
         self.client = httpx.AsyncClient(base_url=self.gateway.url, headers={"Api-Key": ADMIN_KEY}, timeout=30)

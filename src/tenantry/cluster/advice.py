@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from tenantry.cluster.usage import DAY, UsageAdmin
 from tenantry.control.advisor import attribute, what_if
 from tenantry.control.consult import consult, imagine, offer_and_capacity
 from tenantry.control.cost_history import NOTES, cost_by_day
@@ -21,14 +22,12 @@ from tenantry.model.cost import CostHistory, CostReport, PriceBook, Usage
 from tenantry.model.limits import check_count
 from tenantry.model.topology import DEFAULT_INDEX
 from tenantry.model.usage import DAY_S
-from tenantry.model.usage import Usage as Used
 from tenantry.ports import Catalog
 from tenantry.router.listing import every_tenant
 
-#: Days that a history goes back; tenants that it tells of; rows of use that are read at once.
+#: Days that a history goes back; tenants that it tells of.
 DAYS_MOST = 92
 TOP_MOST = 1_000
-ROWS = 10_000
 
 
 class AdviceAdmin:
@@ -38,6 +37,7 @@ class AdviceAdmin:
         readings: gives what was counted of an index of late.
         tables: prices that are laid over those of the package.
         overhead: what this cluster has besides shards, by names in the price book.
+        counted: what tenants used, by the day.
     """
 
     def __init__(
@@ -47,12 +47,14 @@ class AdviceAdmin:
         catalog: Catalog,
         tables: Mapping[str, Any] | None,
         overhead: tuple[str, ...],
+        counted: UsageAdmin,
     ) -> None:
         self._monitor = monitor
         self._readings = readings
         self._catalog = catalog
         self._tables = tables
         self._overhead = overhead
+        self._counted = counted
 
     def prices(self, over: Mapping[str, Any] | None = None) -> PriceBook:
         """The price book, with tables laid over it. Raises InvalidArgument."""
@@ -141,16 +143,8 @@ class AdviceAdmin:
         book, now = self.prices(prices), await self.usage(index)
         created = {one.name: one.created_at async for one in every_tenant(self._catalog.tenants, index)}
         today = int(now.at) // DAY_S * DAY_S
-        rows: list[Used] = []
-        after: tuple[int, str, str] | None = None
-        while True:
-            page = await self._catalog.usage.list(
-                today - (days - 1) * DAY_S, today + DAY_S, index=index, by_day=True, after=after, limit=ROWS
-            )
-            rows += page
-            if len(page) < ROWS:
-                break
-            after = (page[-1].start, page[-1].index, page[-1].tenant)
+        since = today - (days - 1) * DAY_S
+        rows = [row async for row in self._counted.export(since, today + DAY_S, by=DAY, index=index)]
         found = await asyncio.to_thread(
             cost_by_day, now, created, rows, book, overhead=self._overhead, top=top, tenant=tenant
         )

@@ -225,7 +225,9 @@ class Cluster:
         monitor = Monitor(catalog, pool, clock, self._sharing.fresh)
         self.plans = PlanAdmin(monitor, self._runs, self.shards, limits)
         self.autopilot = AutopilotAdmin(self._crew(parts, context, monitor), parts.autopilot_every_s)
-        self.advice = AdviceAdmin(monitor, self._sharing.fresh, catalog, parts.prices, besides_shards(parts))
+        self.advice = AdviceAdmin(
+            monitor, self._sharing.fresh, catalog, parts.prices, besides_shards(parts), self.usage
+        )
         self.adoption = AdoptAdmin(catalog, pool, self.shards, self.advice, self.plans, clock, limits)
         self.files = FileAdmin(self.router, catalog.tenants, limits)
         self._migrating = MigrationService(context, self._moving, self._sharing.fresh, parts.exclusive)
