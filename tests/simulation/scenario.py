@@ -165,7 +165,8 @@ class Course:
 
         async def wake() -> None:
             cluster._moving.wake()
-            cluster._rolling.wake()
+            if self.apart:  # else there is nothing for it to do
+                cluster._rolling.wake()
 
         try:
             await process.ask(wake())
