@@ -23,9 +23,10 @@ BOUNDED = settings(
     derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
+#: Streams without an end, and what would refuse everything after it.
+SLOW = ("/events", "/live", "/suspend")
 #: 501 is what says that something is not supported here.
 ALLOWED = {501}
-SLOW = ("/events", "/suspend")
 #: Every other request is about something that exists.
 THERE = {"index": "default", "tenant": "acme", "namespace": "acme", "shard": "shard-0"}
 
