@@ -165,8 +165,7 @@ class Course:
 
         async def wake() -> None:
             cluster._moving.wake()
-            if self.apart:  # else there is nothing for it to do
-                cluster._rolling.wake()
+            cluster._rolling.wake()
 
         try:
             await process.ask(wake())

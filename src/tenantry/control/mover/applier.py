@@ -316,11 +316,12 @@ class Applier:
 
     async def _resolve(self, seq: int, change: Resolved) -> None:
         self._owner.check()
+        # The log first: an entry that is resolved here only would not be resolved again when the call is repeated.
+        await self._context.catalog.log.resolve(self._ledger.move, self._owner.fence, seq, change)
         self._outcomes[seq] = change
         if seq in self._known:
             self._known_records += _records_in(change) - _records_in(self._known[seq])
             self._known[seq] = change
-        await self._context.catalog.log.resolve(self._ledger.move, self._owner.fence, seq, change)
 
     async def _resolved(self, side: Side, change: Patch | RemoveWhere, before: Effect) -> Resolved:
         """What a change comes to, in its turn: after ``before``, which is not applied yet."""
@@ -360,9 +361,12 @@ class Applier:
         effect = Effect()
         last = move.mark(other)
         for entry in await self._entries(last, min(through - last, BATCH - self._ledger.unsaved(other))):
-            if isinstance(entry.change, Resolved):
-                effect.add(entry.change)
-                last = entry.seq
+            if not isinstance(entry.change, Resolved):
+                break  # going past it would leave it out for good
+            effect.add(entry.change)
+            last = entry.seq
+        if last == move.mark(other):
+            return False
         async with self.lane:
             await self._sides[other].apply(effect)
         await self._context.faults.reach("apply.followed")
