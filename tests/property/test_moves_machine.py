@@ -9,15 +9,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tenantry.caches.memory import MemoryRouteCache
-from tenantry.cluster import Cluster, Parts
+from tenantry.cluster import Cluster
 from tenantry.errors import AlreadyExists, CapacityExceeded, InvalidArgument, Refused
 from tenantry.model.filters import matches, parse_filter
-from tenantry.model.limits import Limits
-from tenantry.placement import policy
-from tenantry.telemetry.silent import SilentTelemetry
 from tenantry.testing.memory_backend import MemoryBackend
 from tenantry.testing.memory_catalog import MemoryCatalog
+from tenantry.testing.parts import parts_in_memory
 from tenantry.testing.virtual_loop import VirtualClock, VirtualLoop
 from tenantry.testing.world import Process, ProcessClock, World
 
@@ -27,10 +24,6 @@ IDS = st.lists(st.sampled_from(ALL_IDS), min_size=1, max_size=5, unique=True)
 NUMBERS = st.integers(-3, 3)
 FILTERS = st.sampled_from([{"n": {"$gte": 0}}, {"n": 2}, {"m": {"$exists": True}}])
 CALL_S = 0.5
-
-
-def no_embedder(name):
-    raise InvalidArgument("embedder", name, "none here")
 
 
 async def nothing():
@@ -77,18 +70,11 @@ class MovesMachine(RuleBasedStateMachine):
         clock = ProcessClock(process, VirtualClock(self.loop))
         tokens = itertools.count(1_000 * self.born)
         self.cluster = Cluster(
-            Parts(
-                catalog=process.reach(self.catalog),
-                cache=MemoryRouteCache(),
-                open_backend=lambda index, shard: process.reach(self.store(index, shard)),
-                backends=("memory",),
-                default_backend="memory",
-                policy=policy,
-                embedder=no_embedder,
-                clock=clock,
-                telemetry=SilentTelemetry(),
+            parts_in_memory(
+                process.reach(self.catalog),
+                lambda index, shard: process.reach(self.store(index, shard)),
+                clock,
                 token=lambda size: f"{next(tokens):0{2 * size}x}",
-                limits=Limits(),
                 request_timeout_s=120.0,
                 search_deadline_s=120.0,
                 close=nothing,

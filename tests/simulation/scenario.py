@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from tenantry.caches.memory import MemoryRouteCache
-from tenantry.cluster import Cluster, Parts
+from tenantry.cluster import Cluster
 from tenantry.control.mover.context import MovingLimits
 from tenantry.errors import (
     AlreadyExists,
@@ -23,14 +23,12 @@ from tenantry.errors import (
     TenantryError,
     Unavailable,
 )
-from tenantry.model.limits import Limits
 from tenantry.model.moves import Options, Wish
-from tenantry.placement import policy
-from tenantry.telemetry.silent import SilentTelemetry
 from tenantry.testing.history import ABSENT, History, Read
 from tenantry.testing.memory_backend import MemoryBackend
 from tenantry.testing.memory_catalog import MemoryCatalog
 from tenantry.testing.memory_shared import MemorySharedRoutes
+from tenantry.testing.parts import parts_in_memory
 from tenantry.testing.virtual_loop import VirtualClock, run_virtual
 from tenantry.testing.world import CALM, KilledError, Process, ProcessClock, SuspendedError, Weather, World
 
@@ -133,18 +131,12 @@ class Course:
         process = Process(self.world, f"p{self.born}")
         chance = random.Random(f"{self.settings.seed}/{self.born}")
         cluster = Cluster(
-            Parts(
-                catalog=process.reach(self.catalog),
+            parts_in_memory(
+                process.reach(self.catalog),
+                lambda index, shard: process.reach(self.store(index, shard)),
+                ProcessClock(process, self.clock),
                 cache=MemoryRouteCache(self.settings.routes),
-                open_backend=lambda index, shard: process.reach(self.store(index, shard)),
-                backends=("memory",),
-                default_backend="memory",
-                policy=policy,
-                embedder=no_embedder,
-                clock=ProcessClock(process, self.clock),
-                telemetry=SilentTelemetry(),
                 token=lambda size: f"{chance.getrandbits(8 * size):0{2 * size}x}",
-                limits=Limits(),
                 request_timeout_s=NO_LIMIT_S,
                 search_deadline_s=NO_LIMIT_S,
                 close=nothing,
@@ -456,10 +448,6 @@ def play(seed: int, settings: Settings | None = None, directed: Directed | None 
         return outcome
 
     return run_virtual(main(), limit_s=600)
-
-
-def no_embedder(name):
-    raise InvalidArgument("embedder", name, "none here")
 
 
 async def nothing():

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
 from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
@@ -170,6 +170,20 @@ async def _held(turn: asyncio.Lock) -> AsyncIterator[None]:
         turn.release()
 
 
+class _LettingGo(sqlite3.Connection):
+    """Gives up the lock of the file when it is closed.
+
+    SQLite keeps a closed connection, and the transaction in it, until its last statement is gone. Of a call that was
+    cancelled, the exception holds the cursor: every other writer would wait until that is collected.
+    """
+
+    def close(self) -> None:
+        """Roll back, then close."""
+        with suppress(sqlite3.Error):  # it is closed, or there is nothing to roll back
+            self.rollback()
+        super().close()
+
+
 def open_store(url: str, lock_wait_s: float = LOCK_WAIT_S) -> Store:
     """A store for the URL; nothing is connected yet.
 
@@ -204,7 +218,7 @@ def _sqlite(url: sa.URL, lock_wait_s: float) -> Store:
     async def connect() -> aiosqlite.Connection:
         # No transaction but those that `begin` below starts: the driver's own would be deferred, and a deferred
         # transaction that turns to writing fails at once when another process has written meanwhile.
-        made = aiosqlite.connect(str(file), isolation_level=None, timeout=lock_wait_s)
+        made = aiosqlite.connect(str(file), isolation_level=None, timeout=lock_wait_s, factory=_LettingGo)
         threads.add(made._thread)
         return await made
 

@@ -8,14 +8,11 @@ import pytest
 from tenantry.archives.directory import DirectoryArchive
 from tenantry.backup.retention import Retention
 from tenantry.backup.schedule import LOOK_S, Schedule
-from tenantry.caches.memory import MemoryRouteCache
-from tenantry.cluster import Cluster, Parts
+from tenantry.cluster import Cluster
 from tenantry.errors import InvalidArgument, Unavailable
-from tenantry.model.limits import Limits
-from tenantry.placement import policy
-from tenantry.telemetry.silent import SilentTelemetry
 from tenantry.testing.memory_backend import MemoryBackend
 from tenantry.testing.memory_catalog import MemoryCatalog
+from tenantry.testing.parts import parts_in_memory
 from tenantry.testing.virtual_loop import VirtualClock, run_virtual
 
 HOUR_S = 3_600.0
@@ -38,23 +35,12 @@ def served(tmp_path):
 
     def run(course):
         async def whole():
-            archive, tokens, stores = ShakyArchive(tmp_path), itertools.count(1), {}
+            archive, stores = ShakyArchive(tmp_path), {}
             cluster = Cluster(
-                Parts(
-                    catalog=MemoryCatalog(),
-                    cache=MemoryRouteCache(),
-                    open_backend=lambda index, shard: stores.setdefault(shard.name, MemoryBackend(index.metric)),
-                    backends=("memory",),
-                    default_backend="memory",
-                    policy=policy,
-                    embedder=no_embedder,
-                    clock=VirtualClock(asyncio.get_running_loop()),
-                    telemetry=SilentTelemetry(),
-                    token=lambda size: f"{next(tokens):0{2 * size}x}",
-                    limits=Limits(),
-                    request_timeout_s=30.0,
-                    search_deadline_s=3.0,
-                    close=nothing,
+                parts_in_memory(
+                    MemoryCatalog(),
+                    lambda index, shard: stores.setdefault(shard.name, MemoryBackend(index.metric)),
+                    VirtualClock(asyncio.get_running_loop()),
                     open_archive=lambda url: archive,
                 )
             )
@@ -67,14 +53,6 @@ def served(tmp_path):
         run_virtual(whole(), 100 * HOUR_S)
 
     return run
-
-
-async def nothing():
-    pass
-
-
-def no_embedder(name):
-    raise InvalidArgument("embedder", name, "none here")
 
 
 async def times(cluster):

@@ -1,18 +1,13 @@
 """A cluster on dictionaries: real catalog, router and placement; backends in memory, time by hand."""
 
-import itertools
-
 import pytest
 
 from tenantry.caches.memory import MemoryRouteCache
 from tenantry.catalogs.sql import open_catalog
-from tenantry.cluster import Cluster, Parts
-from tenantry.errors import InvalidArgument
-from tenantry.model.limits import Limits
-from tenantry.placement import policy
-from tenantry.telemetry.silent import SilentTelemetry
+from tenantry.cluster import Cluster
 from tenantry.testing.clock import ManualClock
 from tenantry.testing.memory_backend import MemoryBackend
+from tenantry.testing.parts import parts_in_memory
 
 
 class Lab:
@@ -23,34 +18,14 @@ class Lab:
         self.clock = ManualClock()
         self.cache = MemoryRouteCache()
         self.backends: dict[tuple[str, str], MemoryBackend] = {}
-        tokens = itertools.count(1)
-        parts = {
-            "catalog": catalog,
-            "cache": self.cache,
-            "open_backend": self.open_backend,
-            "backends": ("memory",),
-            "default_backend": "memory",
-            "policy": policy,
-            "embedder": no_embedder,
-            "clock": self.clock,
-            "telemetry": SilentTelemetry(),
-            "token": lambda size: f"{next(tokens):0{2 * size}x}",
-            "limits": Limits(),
-            "request_timeout_s": 5.0,
-            "search_deadline_s": 0.2,
-            "close": catalog.aclose,
-        }
-        self.cluster = Cluster(Parts(**{**parts, **changes}))
+        given = {"cache": self.cache, "request_timeout_s": 5.0, "search_deadline_s": 0.2, **changes}
+        self.cluster = Cluster(parts_in_memory(catalog, self.open_backend, self.clock, **given))
 
     def open_backend(self, index, shard):
         return self.backends.setdefault((index.name, shard.name), MemoryBackend(index.metric))
 
     def backend(self, shard, index="default"):
         return self.backends[index, shard]
-
-
-def no_embedder(name):
-    raise InvalidArgument("embedder", name, "none here")
 
 
 @pytest.fixture

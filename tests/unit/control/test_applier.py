@@ -1,31 +1,19 @@
 """What a change comes to is in the log before anybody relies on it, whatever is lost on the way there."""
 
 import asyncio
-import itertools
 
 import pytest
 
-from tenantry.caches.memory import MemoryRouteCache
-from tenantry.cluster import Cluster, Parts
-from tenantry.errors import InvalidArgument, Unavailable
+from tenantry.cluster import Cluster
+from tenantry.errors import Unavailable
 from tenantry.model.changes import Resolved
-from tenantry.model.limits import Limits
 from tenantry.model.moves import Phase
-from tenantry.placement import policy
-from tenantry.telemetry.silent import SilentTelemetry
 from tenantry.testing.memory_backend import MemoryBackend
 from tenantry.testing.memory_catalog import MemoryCatalog
+from tenantry.testing.parts import parts_in_memory
 from tenantry.testing.virtual_loop import VirtualClock, run_virtual
 
 ROWS = [(f"r{n}", [1.0, n], {"odd": n % 2 == 1}) for n in range(6)]
-
-
-async def nothing():
-    pass
-
-
-def no_embedder(name):
-    raise InvalidArgument("embedder", name, "none here")
 
 
 @pytest.mark.parametrize("lost", [1, 3])
@@ -39,23 +27,12 @@ def test_a_resolution_that_is_lost_is_made_again(what, lost):
             raise Unavailable("the request was lost", retry_after_s=0.0)
 
     async def course():
-        tokens, stores, catalog = itertools.count(1), {}, MemoryCatalog(enter)
+        stores, catalog = {}, MemoryCatalog(enter)
         cluster = Cluster(
-            Parts(
-                catalog=catalog,
-                cache=MemoryRouteCache(),
-                open_backend=lambda index, shard: stores.setdefault(shard.name, MemoryBackend(index.metric)),
-                backends=("memory",),
-                default_backend="memory",
-                policy=policy,
-                embedder=no_embedder,
-                clock=VirtualClock(asyncio.get_running_loop()),
-                telemetry=SilentTelemetry(),
-                token=lambda size: f"{next(tokens):0{2 * size}x}",
-                limits=Limits(),
-                request_timeout_s=30.0,
-                search_deadline_s=3.0,
-                close=nothing,
+            parts_in_memory(
+                catalog,
+                lambda index, shard: stores.setdefault(shard.name, MemoryBackend(index.metric)),
+                VirtualClock(asyncio.get_running_loop()),
             )
         )
         async with cluster:

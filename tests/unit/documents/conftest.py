@@ -1,22 +1,19 @@
 """A cluster on dictionaries with embedders made by hand."""
 
 import asyncio
-import itertools
 import re
 from hashlib import blake2b
 
 import numpy as np
 import pytest
 
-from tenantry.caches.memory import MemoryRouteCache
 from tenantry.catalogs.sql import open_catalog
-from tenantry.cluster import Cluster, Parts
+from tenantry.cluster import Cluster
 from tenantry.errors import InvalidArgument, TenantryError
 from tenantry.model.limits import Limits
-from tenantry.placement import policy
-from tenantry.telemetry.silent import SilentTelemetry
 from tenantry.testing.clock import ManualClock
 from tenantry.testing.memory_backend import MemoryBackend
+from tenantry.testing.parts import parts_in_memory
 
 DIMENSION = 32
 
@@ -95,22 +92,15 @@ class Desk:
         self.embedders: dict[str, WordEmbedder] = {}
         self.backends: dict[tuple[str, str], HookedBackend] = {}
         self.before = None
-        tokens = itertools.count(1)
         self.clock = ManualClock()
         self.cluster = Cluster(
-            Parts(
-                catalog=self.catalog,
-                cache=MemoryRouteCache(),
-                open_backend=lambda index, shard: self.backends.setdefault(
+            parts_in_memory(
+                self.catalog,
+                lambda index, shard: self.backends.setdefault(
                     (index.name, shard.name), HookedBackend(index.metric, self)
                 ),
-                backends=("memory",),
-                default_backend="memory",
-                policy=policy,
+                self.clock,
                 embedder=self.embedder,
-                clock=self.clock,
-                telemetry=SilentTelemetry(),
-                token=lambda size: f"{next(tokens):0{2 * size}x}",
                 limits=limits or Limits(),
                 request_timeout_s=5.0,
                 search_deadline_s=5.0,

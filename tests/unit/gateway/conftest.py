@@ -9,16 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from tenantry.caches.memory import MemoryRouteCache
-from tenantry.cluster import Cluster, Parts
-from tenantry.errors import InvalidArgument
+from tenantry.cluster import Cluster
 from tenantry.gateway.app import Gateway, build_app
-from tenantry.model.limits import Limits
-from tenantry.placement import policy
 from tenantry.telemetry.prometheus import PrometheusTelemetry
 from tenantry.testing.clock import ManualClock
 from tenantry.testing.memory_backend import MemoryBackend
 from tenantry.testing.memory_catalog import MemoryCatalog
+from tenantry.testing.parts import parts_in_memory
 
 ADMIN_KEY = "the-admin-key-of-the-settings"
 
@@ -34,28 +31,21 @@ class House:
     def __init__(self, catalog: Any = None, **changes: Any) -> None:
         self.admin_key = ADMIN_KEY
         self.catalog = MemoryCatalog() if catalog is None else catalog
-        self.clock = ManualClock()
+        self.clock = changes.pop("clock", None) or ManualClock()
         self.telemetry = PrometheusTelemetry()
         self.backends: dict[tuple[str, str], MemoryBackend] = {}
         self.cluster = Cluster(
-            Parts(
+            parts_in_memory(
+                self.catalog,
+                self._open,
+                self.clock,
                 **{
-                    "catalog": self.catalog,
-                    "cache": MemoryRouteCache(),
-                    "open_backend": self._open,
-                    "backends": ("memory",),
-                    "default_backend": "memory",
-                    "policy": policy,
-                    "embedder": _no_embedder,
-                    "clock": self.clock,
                     "telemetry": self.telemetry,
                     "token": secrets.token_hex,
-                    "limits": Limits(),
                     "request_timeout_s": 5.0,
                     "search_deadline_s": 2.0,
-                    "close": self.catalog.aclose,
-                    **changes,
                 }
+                | changes,
             )
         )
         self.app: Gateway = build_app(self.cluster, admin_key=ADMIN_KEY, telemetry=self.telemetry)
@@ -63,10 +53,6 @@ class House:
 
     def _open(self, index: Any, shard: Any) -> MemoryBackend:
         return self.backends.setdefault((index.name, shard.name), MemoryBackend(index.metric))
-
-
-def _no_embedder(name: str) -> Any:
-    raise InvalidArgument("embedder", name, "none here")
 
 
 @pytest.fixture(scope="session")

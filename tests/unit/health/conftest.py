@@ -5,16 +5,14 @@ import itertools
 import pytest
 
 from tenantry.caches.memory import MemoryRouteCache
-from tenantry.cluster import Cluster, Parts
+from tenantry.cluster import Cluster
 from tenantry.control.health.values import Thresholds
-from tenantry.errors import InvalidArgument, Unavailable
-from tenantry.model.limits import Limits
+from tenantry.errors import Unavailable
 from tenantry.model.topology import TenantSpec
-from tenantry.placement import policy
-from tenantry.telemetry.silent import SilentTelemetry
 from tenantry.testing.clock import ManualClock
 from tenantry.testing.memory_backend import MemoryBackend
 from tenantry.testing.memory_catalog import MemoryCatalog
+from tenantry.testing.parts import parts_in_memory
 
 #: So that nothing else is found where a test is about one thing.
 QUIET = Thresholds(wasteful=0.0, least_operations=20)
@@ -60,21 +58,13 @@ class Ward:
         self.notes = Notes()
         tokens = itertools.count(id(self))
         self.cluster = Cluster(
-            Parts(
-                catalog=self.catalog,
+            parts_in_memory(
+                self.catalog,
+                self.open_backend,
+                self.clock,
                 cache=self.cache,
-                open_backend=self.open_backend,
-                backends=("memory",),
-                default_backend="memory",
-                policy=policy,
-                embedder=_no_embedder,
-                clock=self.clock,
-                telemetry=SilentTelemetry(),
                 token=lambda size: f"{next(tokens):0{2 * size}x}",
-                limits=Limits(),
-                request_timeout_s=30.0,
                 search_deadline_s=0.2,
-                close=self.catalog.aclose,
                 thresholds=thresholds,
                 notifier=self.notes,
                 sole=sole,
@@ -113,10 +103,6 @@ class Ward:
         found = await self.cluster.health()
         assert len(found.warnings) == 1, [one.message for one in found.warnings]
         return found.warnings[0]
-
-
-def _no_embedder(name):
-    raise InvalidArgument("embedder", name, "none here")
 
 
 @pytest.fixture

@@ -5,15 +5,12 @@ import itertools
 
 import pytest
 
-from tenantry.caches.memory import MemoryRouteCache
-from tenantry.cluster import Cluster, Parts
-from tenantry.errors import InvalidArgument, Unavailable
-from tenantry.model.limits import Limits
-from tenantry.placement import policy
-from tenantry.telemetry.silent import SilentTelemetry
+from tenantry.cluster import Cluster
+from tenantry.errors import Unavailable
 from tenantry.testing.memory_backend import MemoryBackend
 from tenantry.testing.memory_catalog import MemoryCatalog
 from tenantry.testing.memory_catalog_tables import Tables
+from tenantry.testing.parts import parts_in_memory
 from tenantry.testing.virtual_loop import VirtualClock, run_virtual
 from tenantry.testing.world import Process, ProcessClock, World
 
@@ -57,20 +54,11 @@ class Convoy:
         process = Process(self.world, f"p{len(self.world.processes)}")
         loop = asyncio.get_running_loop()
         cluster = Cluster(
-            Parts(
-                catalog=process.reach(MemoryCatalog(tables=self.tables)),
-                cache=MemoryRouteCache(),
-                open_backend=lambda index, shard: process.reach(self.store(shard.name, index.metric)),
-                backends=("memory",),
-                default_backend="memory",
-                policy=policy,
-                embedder=no_embedder,
-                clock=ProcessClock(process, VirtualClock(loop)),
-                telemetry=SilentTelemetry(),
+            parts_in_memory(
+                process.reach(MemoryCatalog(tables=self.tables)),
+                lambda index, shard: process.reach(self.store(shard.name, index.metric)),
+                ProcessClock(process, VirtualClock(loop)),
                 token=lambda size: f"{next(self.tokens):0{2 * size}x}",
-                limits=Limits(),
-                request_timeout_s=30.0,
-                search_deadline_s=3.0,
                 close=nothing,
                 window_s=WINDOW_S,
                 sole=self.sole,
@@ -132,10 +120,6 @@ class Convoy:
 
 async def nothing():
     pass
-
-
-def no_embedder(name):
-    raise InvalidArgument("embedder", name, "none here")
 
 
 @pytest.fixture

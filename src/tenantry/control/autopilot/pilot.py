@@ -218,8 +218,9 @@ class Autopilot:
         if worsened is not None and self._flying:
             await self._halt(record, entries, index, f"index {index} does worse since its moves: {worsened}")
             return
-        if any(one.open for one in own):
-            return  # its own moves are under way
+        run = self._begun.get(index)
+        if any(one.open for one in own) or (run is not None and run.state is RunState.RUNNING):
+            return  # its own moves are under way; a run ends a moment after the last of its moves
         now = self._crew.clock.now()
         found = trigger(report, self.orders.policy, self._crew.health_every_s, now)
         if found is None:
