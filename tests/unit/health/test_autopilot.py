@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tenantry.control.runs import RunState
 from tenantry.errors import InvalidArgument, Unavailable
 from tenantry.model.autopilot import Kind, Outcome, Stance
 from tenantry.model.moves import Phase, Wish
@@ -121,6 +122,27 @@ async def test_it_acts_within_its_budget_and_what_it_did_is_on_both_records(pilo
     told = await audited(pilot)
     assert told[:2] == [("library", "autopilot.set", "begun"), ("library", "autopilot.set", "ok")]
     assert told[2:] == [("autopilot", "autopilot.moves", "begun"), ("autopilot", "autopilot.moves", "ok")] * 3
+
+
+async def test_it_begins_nothing_while_its_last_run_is_still_ending(pilot):
+    """The last move is seen to be through a moment before the run that carried it out is."""
+    await pilot.cluster.autopilot.set("on", windows=["always"], moves_per_hour=2, shard_cool_down_s=60)
+    await look(pilot)
+    await carried_out(pilot, 1)
+    (run,) = pilot.cluster._runs._runs.values()
+    await settle(pilot, lambda: ended(run), "the end of the run")
+    run.state = RunState.RUNNING
+    await check(pilot, 2)
+    await look(pilot)
+    assert [one.outcome for one in await record(pilot)] == [Outcome.MOVED]
+    run.state = RunState.DONE
+    await look(pilot)
+    assert [one.outcome for one in await record(pilot)] == [Outcome.MOVED, Outcome.BEGUN]
+    assert all(result in ("begun", "ok") for _, _, result in await audited(pilot))
+
+
+async def ended(run):
+    return run.state is RunState.DONE
 
 
 async def test_a_window_that_is_closed_is_waited_for(pilot):
