@@ -1,8 +1,10 @@
-"""The store of a catalog in a file: a call that was given up does not keep others from writing."""
+"""The store of a catalog in a file: a call that was given up holds no lock, a program that forgets to close ends."""
 
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,3 +33,27 @@ async def test_a_connection_that_was_given_up_holds_no_lock(tmp_path: Path) -> N
     other.close()
     assert held is not None
     await store.aclose()
+
+
+FORGETS = """
+import asyncio, sys
+from tenantry.catalogs import open_catalog
+
+async def main():
+    catalog = await open_catalog(sys.argv[1])
+    await catalog.settings.put("written", 1)
+    kept.append(catalog)
+
+kept = []
+asyncio.run(main())
+print("done")
+"""
+
+
+def test_a_program_that_forgets_to_close_it_ends(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FORGETS, f"sqlite:///{tmp_path}/catalog.db"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "done\n"), ended.stderr
+    with sqlite3.connect(tmp_path / "catalog.db") as found:
+        assert found.execute("SELECT count(*) FROM tenantry_settings WHERE name = 'written'").fetchone() == (1,)
+    found.close()

@@ -219,6 +219,7 @@ def _sqlite(url: sa.URL, lock_wait_s: float) -> Store:
         # No transaction but those that `begin` below starts: the driver's own would be deferred, and a deferred
         # transaction that turns to writing fails at once when another process has written meanwhile.
         made = aiosqlite.connect(str(file), isolation_level=None, timeout=lock_wait_s, factory=_LettingGo)
+        made._thread.daemon = True  # a program that forgets to close the catalog ends all the same
         threads.add(made._thread)
         return await made
 
