@@ -82,7 +82,7 @@ def document(stage: Stage) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_requests_made_from_the_openapi_document(stage: Stage, document: dict[str, Any]) -> None:
     logging.getLogger("schemathesis").setLevel(logging.ERROR)
     seen: dict[str, set[int]] = {}
