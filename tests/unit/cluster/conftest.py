@@ -18,7 +18,7 @@ class Lab:
         self.clock = ManualClock()
         self.cache = MemoryRouteCache()
         self.backends: dict[tuple[str, str], MemoryBackend] = {}
-        given = {"cache": self.cache, "request_timeout_s": 5.0, "search_deadline_s": 0.2, **changes}
+        given = {"cache": self.cache, "request_timeout_s": 5.0, "search_deadline_s": 1.5, **changes}
         self.cluster = Cluster(parts_in_memory(catalog, self.open_backend, self.clock, **given))
 
     def open_backend(self, index, shard):
