@@ -64,7 +64,6 @@ class Ward:
                 self.clock,
                 cache=self.cache,
                 token=lambda size: f"{next(tokens):0{2 * size}x}",
-                search_deadline_s=0.2,
                 thresholds=thresholds,
                 notifier=self.notes,
                 sole=sole,
