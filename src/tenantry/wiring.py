@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cached_property
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -43,14 +44,14 @@ from tenantry.telemetry.silent import SilentTelemetry
 
 SHARDS_FOLDER = "shards"
 EMBEDDED = "embedded"
-#: Other kinds to their classes; one whose packages are missing has an extra of its name (``tenantry[pgvector]``).
+#: Other kinds to what opens a shard; one whose packages are missing has an extra of its name (``tenantry[pgvector]``).
 BACKENDS = {
-    "chroma": "tenantry.backends.chroma:ChromaBackend",
-    "milvus": "tenantry.backends.milvus:MilvusBackend",
-    "pgvector": "tenantry.backends.pgvector:PgvectorBackend",
-    "pinecone": "tenantry.backends.pinecone:PineconeBackend",
-    "qdrant": "tenantry.backends.qdrant:QdrantBackend",
-    "testing": "tenantry.testing.eventual_backend:EventualBackend",
+    "chroma": "tenantry.backends.chroma:ChromaBackend.of_shard",
+    "milvus": "tenantry.backends.milvus:MilvusBackend.of_shard",
+    "pgvector": "tenantry.backends.pgvector:PgvectorBackend.of_shard",
+    "pinecone": "tenantry.backends.pinecone:of_shard",
+    "qdrant": "tenantry.backends.qdrant:of_shard",
+    "testing": "tenantry.testing.eventual_backend:EventualBackend.of_shard",
 }
 #: Embedder names: the part before a colon, to its class. The part after it is the model.
 EMBEDDERS = {
@@ -126,12 +127,12 @@ class Wiring:
             raise InvalidArgument("backend", kind, "one of " + ", ".join((EMBEDDED, *BACKENDS)))
         module, _, attribute = BACKENDS[kind].partition(":")
         try:
-            adapter = getattr(import_module(module), attribute)
+            opened = attrgetter(attribute)(import_module(module))
         except ModuleNotFoundError as error:
             raise Unsupported(
                 f"backend {kind!r} needs {error.name}, which is not installed: pip install 'tenantry[{kind}]'"
             ) from error
-        made: VectorBackend = adapter.of_shard(index, shard)
+        made: VectorBackend = opened(index, shard)
         return made
 
     def embedder(self, name: str) -> Embedder:

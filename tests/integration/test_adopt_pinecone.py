@@ -18,6 +18,7 @@ import pytest
 from tenantry.cluster import Cluster
 from tenantry.errors import Refused
 from tenantry.model.migration import Migration, State
+from tenantry.model.moves import Phase
 from tenantry.wiring import init_cluster
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sdk"))
@@ -25,6 +26,8 @@ from gateway_process import ADMIN_KEY, running_gateway
 
 TENANTS = [f"customer-{n:02}" for n in range(50)]
 RECORDS = 20
+#: Of one collection. The number is one in the metadata, too.
+FIELDS = ["acme", "globex", "initech", 7]
 PAUSE_MS = 5_000
 DOLLARS = 5.75
 PACE_S = 0.02
@@ -122,6 +125,68 @@ async def test_fifty_tenants_of_one_index_to_three_shards_under_load(
             assert bill.per_tenant is not None
             assert bill.per_tenant <= DOLLARS
             assert sum(each.cost for each in bill.tenants) == pytest.approx(bill.monthly)
+
+
+def fill_one(url: str) -> None:
+    """Everybody in the default namespace, told apart by a field, as an application without tenants would do it."""
+    vectors = [
+        {"id": f"doc~{n}", "values": [1.0, n, 0, 0], "metadata": {"customer": FIELDS[n % len(FIELDS)], "n": n}}
+        for n in range(120)
+    ]
+    vectors.append({"id": "nobody", "values": [1, 1, 1, 1]})
+    with httpx.Client(base_url=url, headers={"Api-Key": ADMIN_KEY}) as http:
+        assert http.post("/vectors/upsert", json={"vectors": vectors}).status_code == 200
+
+
+async def moved(cluster: Cluster, name: str, shard: str) -> None:
+    """Move a tenant while it is written."""
+    over = asyncio.Event()
+    written: list[str] = []
+
+    async def write() -> None:
+        while not over.is_set():
+            await cluster.tenant(name).upsert([(f"new~{len(written)}", [0, 1, 1, 1], {"n": len(written)})])
+            written.append(f"new~{len(written)}")
+            await asyncio.sleep(PACE_S)
+
+    writer = asyncio.create_task(write())
+    move = await cluster.moves.start(name, shard, soak_s=0.5)
+    ended = [state async for state in cluster.moves.watch(move.id)][-1]
+    over.set()
+    await writer
+    assert ended.phase is Phase.DONE, ended
+    assert list(await cluster.tenant(name).fetch(written)) == written
+
+
+async def test_tenants_of_one_collection_are_adopted_by_a_field_and_moved_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PINECONE_API_KEY", ADMIN_KEY)
+    with running_gateway(tmp_path / "pinecone", dimension=4) as gateway:
+        fill_one(gateway.url)
+        async with await init_cluster(tmp_path / "data", dimension=4, shards=1) as cluster:
+            options = {"host": gateway.url, "visible_s": "0", "tenant_field": "customer"}
+            seen = await cluster.adoption.adopt("pinecone", options=options, dry_run=True)
+            assert (seen.found, seen.adopted, seen.vectors) == (4, ["7", "acme", "globex", "initech"], 120)
+            report = await cluster.adoption.adopt("pinecone", options=options)
+            assert report.adopted == seen.adopted
+            assert [each.reason for each in report.left_alone] == ["1 record without 'customer' belongs to no tenant"]
+            again = await cluster.adoption.adopt("pinecone", options=options)
+            assert (again.adopted, again.known) == ([], 4)
+            assert (await cluster.verify_routing()).problems == []
+
+            hits = await cluster.tenant("acme").query([1.0, 0, 0, 0], top_k=100, include_metadata=True)
+            assert len(hits) == 30
+            assert {hit.metadata["customer"] for hit in hits if hit.metadata} == {"acme"}
+            assert set(await cluster.tenant("7").fetch(["doc~0", "doc~3"])) == {"doc~3"}
+            for name in ("acme", "7"):
+                await moved(cluster, name, "shard-0")
+                assert len(await cluster.tenant(name).fetch([f"doc~{n}" for n in range(120)])) == 30
+            await cluster.moves.purge()
+            with httpx.Client(base_url=gateway.url, headers={"Api-Key": ADMIN_KEY}) as http:
+                left = http.get("/vectors/list", params={"limit": 100}).json()["vectors"]
+            assert len(left) == 61  # those of the others, as they were, and nobody's
+            assert not [one["id"] for one in left if one["id"].startswith("_tenantry")]
 
 
 async def test_an_index_of_another_dimension_is_refused_and_nothing_registered(

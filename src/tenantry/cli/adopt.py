@@ -20,6 +20,7 @@ LEFT_SHOWN = 20
 def register(program: typer.Typer) -> None:
     """Add the command to the program."""
     examples = [
+        "tenantry adopt --backend pinecone --index one-for-all --tenant-field customer_id --dry-run",
         "tenantry adopt --backend pinecone --index my-index --dry-run",
         "tenantry adopt --backend pinecone --index my-index",
     ]
@@ -29,13 +30,21 @@ def register(program: typer.Typer) -> None:
 async def adopt(
     session: Session,
     *,
-    backend: Annotated[str, typer.Option("--backend", metavar="KIND", help="Kind of the existing index: pinecone.")],
+    backend: Annotated[str, typer.Option("--backend", metavar="KIND", help="Kind of the existing index, such as pinecone or qdrant.")],
     index: Annotated[
         str | None, typer.Option("--index", metavar="NAME", help="Name of the existing index; as --option index=NAME.")
     ] = None,
     option: Annotated[
         list[str] | None,
         typer.Option("--option", metavar="NAME=VALUE", help="What that backend needs; repeatable; never a secret."),
+    ] = None,
+    tenant_field: Annotated[
+        str | None,
+        typer.Option(
+            "--tenant-field",
+            metavar="FIELD",
+            help="Field of metadata that tells tenants apart in one collection; as --option tenant_field=FIELD.",
+        ),
     ] = None,
     shard: Annotated[
         str, typer.Option("--shard", metavar="NAME", help="Name of the shard that it becomes.")
@@ -45,11 +54,14 @@ async def adopt(
     ] = DEFAULT_INDEX,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look; nothing is registered.")] = False,
 ) -> None:
-    """Make an existing index a shard: each of its namespaces becomes a tenant there.
+    """Make an existing index a shard: each of its namespaces, or each value of a field, becomes a tenant there.
 
     Nothing is copied or changed on it. Repeating it is harmless, and adopts namespaces that are new.
     """
-    options = (given.pairs(option, "--option") or {}) | ({} if index is None else {"index": index})
+    named = {"index": index, "tenant_field": tenant_field}
+    options = (given.pairs(option, "--option") or {}) | {
+        key: value for key, value in named.items() if value is not None
+    }
     body = {"backend": backend, "shard": shard, "options": options, "dry_run": dry_run}
     found = await session.api.post("indexes", into, "adopt", body=body)
     session.out.show(found, *views(found))

@@ -1,4 +1,5 @@
-"""Adopting an existing index: its namespaces become tenants on a shard that is that index. Nothing is copied."""
+"""Adopting an existing index: its namespaces, or the values of a field of its records' metadata, become tenants on a
+shard that is that index. Nothing is copied."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from tenantry.cluster.recording import recorded
 from tenantry.cluster.shards import ShardAdmin
 from tenantry.control.advisor.sizing import share_of_largest
 from tenantry.errors import AlreadyExists, Conflict, InvalidArgument, NotFound, Refused, TenantryError
-from tenantry.model.adoption import Adoption, LeftAlone
+from tenantry.model.adoption import FOREIGN, FOREIGN_KINDS, TENANT_FIELD, Adoption, LeftAlone
 from tenantry.model.limits import Limits, check_index_name, check_tenant_name
 from tenantry.model.topology import DEFAULT_INDEX, Place, Shard, ShardState, TenantSpec, TenantState
 from tenantry.ports import Catalog, Clock, VectorBackend
@@ -59,7 +60,8 @@ class AdoptAdmin:
         options: Mapping[str, str] | None = None,
         dry_run: bool = False,
     ) -> Adoption:
-        """Register an existing index as a shard, and each of its namespaces as a tenant there, under its own name.
+        """Register an existing index as a shard, and each of its namespaces (or values of the option ``tenant_field``)
+        as a tenant there, under its own name.
 
         Nothing on the index is changed. A namespace stays as it is, and is left alone with the reason, when its name
         cannot be a tenant's, or when a tenant of that name is elsewhere.
@@ -67,7 +69,8 @@ class AdoptAdmin:
         Args:
             backend: kind; its namespaces must be readable as they are (see docs/how-to/adopt.md).
             shard: name of the shard; one that is there must be of this kind with these options.
-            options: what the backend needs to reach the index.
+            options: what the backend needs to reach the index, and ``tenant_field`` where tenants share a collection.
+                It is taken to be laid out by others, unless ``adopted`` says ``false``: then as Tenantry does it.
             dry_run: only look.
 
         Raises:
@@ -79,7 +82,7 @@ class AdoptAdmin:
         """
         check_index_name(shard)
         logical = await self._catalog.indexes.get(index)
-        chosen = dict(options or {})
+        chosen = (FOREIGN if backend in FOREIGN_KINDS else {}) | dict(options or {})
         known = next((each for each in await self._catalog.shards.list(index) if each.name == shard), None)
         if known is not None and (known.backend != backend or known.options != chosen):
             raise AlreadyExists("shard", shard, f"it is of kind {known.backend} with other options; name another shard")
@@ -96,6 +99,8 @@ class AdoptAdmin:
             names = await _namespaces(store)
             adopted, count, left = await self._each(index, shard, names, dry_run)
             sizes = await _sizes(store, names)
+            if TENANT_FIELD in chosen:
+                left += await _of_nobody(store, chosen[TENANT_FIELD], sum(sizes))
         finally:
             if not opened:
                 await store.aclose()
@@ -196,6 +201,14 @@ async def _sizes(store: VectorBackend, names: list[str]) -> list[int]:
                 return 0
 
     return list(await asyncio.gather(*map(one, names)))
+
+
+async def _of_nobody(store: VectorBackend, field: str, known: int) -> list[LeftAlone]:
+    others = (await store.stats()).vectors - known
+    if others <= 0:
+        return []
+    who = f"1 record without {field!r} belongs" if others == 1 else f"{others:,} records without {field!r} belong"
+    return [LeftAlone("", f"{who} to no tenant")]
 
 
 def _reason(odd: TenantryError) -> str:

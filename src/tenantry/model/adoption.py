@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from tenantry.model.advice import Card
 from tenantry.model.plan import Plan
+
+#: The option of a shard that others laid out, and the kinds of backends that have it.
+FOREIGN: Final = {"adopted": "true"}
+FOREIGN_KINDS: Final = ("pinecone", "qdrant")
+#: The option with the field of metadata that tells tenants apart in one collection.
+TENANT_FIELD: Final = "tenant_field"
 
 
 class LeftAlone(msgspec.Struct, frozen=True):

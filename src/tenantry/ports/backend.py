@@ -41,6 +41,7 @@ class Features(msgspec.Struct, frozen=True):
         exact_values: vectors come back bit for bit; else within `tenantry.model.records.CLOSE` of their length, as
             engines give them back that keep vectors at length 1.
         in_process: the engine computes in this process, so asking it a second time while it is busy helps nobody.
+        tells_missing: a namespace that is not there is told from an empty one.
         reads_at_once: reads that are worth having in hand at once in one process; more only wait for each other.
         warms: queries are slower until the engine has loaded and indexed what was written: its handles are `Warming`.
         snapshots: a namespace can be read as it is at one moment: its handles are `Snapshotting`.
@@ -59,6 +60,7 @@ class Features(msgspec.Struct, frozen=True):
     snapshots: bool = False
     in_process: bool = False
     reads_at_once: int = 1_024
+    tells_missing: bool = True
 
 
 class Index(Protocol):

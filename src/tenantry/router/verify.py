@@ -32,6 +32,14 @@ class RoutingReport(msgspec.Struct, frozen=True):
         return all(problem.healed or problem.kind in HARMLESS for problem in self.problems)
 
 
+class _Seen(msgspec.Struct, frozen=True):
+    """Namespaces of each shard that could be asked, those of the shards where an empty one is there, and all shards."""
+
+    present: dict[str, set[str]]
+    telling: set[str]
+    shards: int
+
+
 class RoutingVerifier:
     """Checks one logical index at a time; the catalog is the truth."""
 
@@ -56,7 +64,7 @@ class RoutingVerifier:
         problems: list[Problem] = []
         routed: dict[str, set[str]] = {}
         counts: dict[str, int] = {}
-        present, shards = await self._namespaces(index, problems)
+        seen = await self._namespaces(index, problems)
         known: set[str] = set()
         missing = 0
         tenants, after = 0, None
@@ -69,7 +77,7 @@ class RoutingVerifier:
                 for place in (tenant.route.place, tenant.route.other):
                     if place is not None:
                         routed.setdefault(place.shard, set()).add(place.namespace)
-                problems.extend(await self._tenant(tenant, present, heal))
+                problems.extend(await self._tenant(tenant, seen, heal))
             missing += await self._shared.check(page, moment, heal, problems)
             known.update(tenant.name for tenant in page)
             tenants += len(page)
@@ -79,13 +87,13 @@ class RoutingVerifier:
         await self._shared.conclude(index, known, missing, heal, problems)
         for copy in await self._catalog.copies.list(index):
             routed.setdefault(copy.place.shard, set()).add(copy.place.namespace)
-        problems.extend(_orphans(present, routed))
+        problems.extend(_orphans(seen.present, routed))
         for registered in await self._catalog.shards.list(index):
             found = counts.get(registered.name, 0)
             if found != registered.tenants:
                 detail = f"the catalog counts {registered.tenants} tenants, its routes name {found}"
                 problems.append(Problem("wrong-count", registered.name, registered.name, detail))
-        return RoutingReport(index, tenants, shards, problems)
+        return RoutingReport(index, tenants, seen.shards, problems)
 
     async def verify_cache(self, index: str) -> list[Problem]:
         """Compare this process's cached routes with the catalog, and heal them."""
@@ -95,8 +103,9 @@ class RoutingVerifier:
             problems.extend([] if stale is None else [stale])
         return problems
 
-    async def _namespaces(self, index: str, problems: list[Problem]) -> tuple[dict[str, set[str]], int]:
+    async def _namespaces(self, index: str, problems: list[Problem]) -> _Seen:
         present: dict[str, set[str]] = {}
+        telling: set[str] = set()
         shards = await self._catalog.shards.list(index)
         for shard in shards:
             if shard.state is ShardState.ROLLUP:
@@ -112,9 +121,11 @@ class RoutingVerifier:
                 problems.append(Problem("shard-unreachable", shard.name, shard.name, str(error)))
                 continue
             present[shard.name] = names
-        return present, len(shards)
+            if backend.features.tells_missing:
+                telling.add(shard.name)
+        return _Seen(present, telling, len(shards))
 
-    async def _tenant(self, tenant: Tenant, present: dict[str, set[str]], heal: bool) -> list[Problem]:
+    async def _tenant(self, tenant: Tenant, seen: _Seen, heal: bool) -> list[Problem]:
         found: list[Problem] = []
         place = tenant.route.place
         stale = await self._cached(tenant, heal)
@@ -122,7 +133,7 @@ class RoutingVerifier:
             found.append(stale)
         if tenant.state in (TenantState.CREATING, TenantState.DELETING):
             found.append(await self._half_done(tenant, heal))
-        elif place.shard in present and place.namespace not in present[place.shard]:
+        elif place.shard in seen.telling and place.namespace not in seen.present[place.shard]:
             detail = f"namespace {place.namespace!r} is not on the shard: restore it from a backup"
             found.append(Problem("missing-namespace", tenant.name, place.shard, detail))
         return found

@@ -21,11 +21,11 @@ from tenantry.backends.common.gate import Gates
 from tenantry.backends.common.index import CommonIndex
 from tenantry.backends.common.known import Known
 from tenantry.backends.common.listing import Listings
-from tenantry.backends.common.options import options_of
 from tenantry.backends.pinecone.filters import check_number, raw_of
 from tenantry.backends.pinecone.options import PineconeOptions
 from tenantry.backends.pinecone.server import Server
-from tenantry.backends.pinecone.spelling import read, spelled
+from tenantry.backends.pinecone.spelling import Ours, Plain, Spelling
+from tenantry.backends.pinecone.survey import DEFAULT
 from tenantry.errors import AlreadyExists, CapacityExceeded, NotFound, Refused
 from tenantry.model.records import (
     ByFilter,
@@ -41,7 +41,6 @@ from tenantry.model.records import (
     Update,
     as_vector,
 )
-from tenantry.model.topology import LogicalIndex, Shard
 from tenantry.ports import Features
 
 #: Pinecone's own limits: https://docs.pinecone.io/reference/api/database-limits
@@ -68,18 +67,13 @@ class PineconeBackend:
         self.dimension = dimension
         self.metric = metric
         self.options = options
+        self.spelling: Spelling = Plain() if options.adopted else Ours()
         self.server = Server(options.index or index, options)
         self.gates = Gates()
         self.listings = Listings()
         self.known = Known(self._is_there)
         #: Namespace to the log position of this process's last write there, and its time (monotonic seconds).
         self.written: dict[str, tuple[int, float]] = {}
-
-    @classmethod
-    def of_shard(cls, index: LogicalIndex, shard: Shard) -> PineconeBackend:
-        """From a shard's options. Raises InvalidArgument."""
-        options = options_of(PineconeOptions, shard.options)
-        return cls(index.dimension, index.metric, f"{index.name}-{shard.name}"[:45].strip("-"), options)
 
     @property
     def features(self) -> Features:
@@ -100,7 +94,7 @@ class PineconeBackend:
 
     async def create(self, namespace: str) -> None:
         """A namespace of Pinecone's, if there is room for it."""
-        name = spelled(namespace, "namespace")
+        name = self.spelling.spelled(namespace, "namespace")
         if await self._is_there(namespace):
             return
         if len(await self._names()) >= self.options.namespaces:
@@ -118,7 +112,7 @@ class PineconeBackend:
         """The namespace and all in it."""
         self.known.forget(namespace)
         self.written.pop(namespace, None)
-        name = spelled(namespace, "namespace")
+        name = self.spelling.spelled(namespace, "namespace")
         with contextlib.suppress(NotFound):
             await self.server.call(lambda index: index.delete_namespace(name=name), namespace)
 
@@ -128,27 +122,32 @@ class PineconeBackend:
 
     async def namespaces(self, after: str | None, limit: int) -> list[str]:
         """As Pinecone lists them."""
-        return sorted(name for name in map(read, await self._names()) if after is None or name > after)[:limit]
+        return sorted(name for name in map(self.spelling.read, await self._names()) if after is None or name > after)[
+            :limit
+        ]
 
     async def stats(self, namespace: str | None = None) -> NamespaceStats:
         """As Pinecone counts: a little behind. No bytes."""
         if namespace is None:
             return total(await self.sizes())
-        name = spelled(namespace, "namespace")
+        name = self.spelling.spelled(namespace, "namespace")
         one: Any = await self.server.call(lambda index: index.describe_namespace(name=name), namespace)
         return NamespaceStats(int(one.record_count))
 
     async def sizes(self) -> dict[str, NamespaceStats]:
         """By one request, `describe_index_stats`."""
         whole: Any = await self.server.call(lambda index: index.describe_index_stats())
-        return {read(name): NamespaceStats(int(one.vector_count)) for name, one in (whole.namespaces or {}).items()}
+        return {
+            self.spelling.read(name or DEFAULT): NamespaceStats(int(one.vector_count))
+            for name, one in (whole.namespaces or {}).items()
+        }
 
     async def aclose(self) -> None:
         """Close connections."""
         await self.server.aclose()
 
     async def _is_there(self, namespace: str) -> bool:
-        name = spelled(namespace, "namespace")
+        name = self.spelling.spelled(namespace, "namespace")
         try:
             await self.server.call(lambda index: index.describe_namespace(name=name), namespace)
         except NotFound:
@@ -176,7 +175,8 @@ class PineconeIndex(CommonIndex):
     def __init__(self, backend: PineconeBackend, namespace: str) -> None:
         super().__init__(namespace, backend.gates, backend.listings)
         self._backend = backend
-        self._name = spelled(namespace, "namespace")
+        self._spelling = backend.spelling
+        self.name = self._spelling.spelled(namespace, "namespace")
         #: (prefix, last id of a page) to Pinecone's token for the next.
         self._places: OrderedDict[tuple[str, str], str] = OrderedDict()
 
@@ -207,11 +207,11 @@ class PineconeIndex(CommonIndex):
         if not found and time.monotonic() - at >= self._backend.options.visible_s:
             return False
         _check_numbers(update.set_metadata)
-        key = spelled(update.id, "id")
+        key = self._spelling.spelled(update.id, "id")
         values = None if update.values is None else update.values.tolist()
         await self._write(
             lambda index: index.update(
-                id=key, values=values, set_metadata=update.set_metadata or None, namespace=self._name
+                id=key, values=values, set_metadata=update.set_metadata or None, namespace=self.name
             )
         )
         return True
@@ -220,14 +220,14 @@ class PineconeIndex(CommonIndex):
         """By ids in batches, else in one request. When all is deleted the namespace goes as well, and is made anew."""
         if isinstance(selector, ByIds):
             for start in range(0, len(selector.ids), DELETE_IDS):
-                some = [spelled(key, "id") for key in selector.ids[start : start + DELETE_IDS]]
-                await self._write(lambda index, ids=some: index.delete(ids=ids, namespace=self._name))
+                some = [self._spelling.spelled(key, "id") for key in selector.ids[start : start + DELETE_IDS]]
+                await self._write(lambda index, ids=some: index.delete(ids=ids, namespace=self.name))
             return
         if isinstance(selector, ByFilter):
             condition = raw_of(selector.filter)
-            await self._write(lambda index: index.delete(filter=condition, namespace=self._name))
+            await self._write(lambda index: index.delete(filter=condition, namespace=self.name))
             return
-        await self._write(lambda index: index.delete(delete_all=True, namespace=self._name))
+        await self._write(lambda index: index.delete(delete_all=True, namespace=self.name))
         await self._backend.create(self.namespace)
 
     async def fetch(self, ids: Sequence[str]) -> dict[str, Record]:
@@ -245,10 +245,11 @@ class PineconeIndex(CommonIndex):
 
     async def get(self, ids: Sequence[str]) -> list[Record]:
         """One request."""
-        keys = [spelled(key, "id") for key in ids]
-        answer = await self._read(lambda index: index.fetch(ids=keys, namespace=self._name))
+        keys = [self._spelling.spelled(key, "id") for key in ids]
+        answer = await self.call(lambda index: index.fetch(ids=keys, namespace=self.name))
         return [
-            Record(read(key), as_vector(one.values), _metadata(one.metadata)) for key, one in answer.vectors.items()
+            Record(self._spelling.read(key), as_vector(one.values), _metadata(one.metadata))
+            for key, one in answer.vectors.items()
         ]
 
     async def nearest(self, query: Query, top_k: int) -> list[Hit]:
@@ -257,11 +258,11 @@ class PineconeIndex(CommonIndex):
         vector = query.vector.tolist()
         until = time.monotonic() + self._backend.options.fresh_within_s
         while True:
-            answer = await self._read(
+            answer = await self.call(
                 lambda index: index.query(
                     vector=vector,
                     top_k=top_k,
-                    namespace=self._name,
+                    namespace=self.name,
                     filter=condition,
                     include_values=query.include_values,
                     include_metadata=query.include_metadata,
@@ -272,7 +273,7 @@ class PineconeIndex(CommonIndex):
             await asyncio.sleep(PAUSE_S)
         return [
             Hit(
-                read(hit.id),
+                self._spelling.read(hit.id),
                 self._score(hit.score),
                 as_vector(hit.values) if query.include_values else None,
                 _metadata(hit.metadata) if query.include_metadata else None,
@@ -284,18 +285,22 @@ class PineconeIndex(CommonIndex):
         """Pinecone's pages, which are in order. Of a cursor that it gave no token for it lists from the start."""
         token = self._places.pop((prefix, cursor), None) if cursor is not None else None
         asked = cursor is None or token is not None
-        start = spelled(prefix, "prefix") or None
+        start = self._spelling.spelled(prefix, "prefix") or None
         found: list[str] = []
         while True:
             this = token
             size = min(LIST_PAGE, limit - len(found)) if asked else LIST_PAGE
-            page = await self._read(
+            page = await self.call(
                 lambda index, size=size, token=this: index.list_paginated(
-                    prefix=start, limit=size, pagination_token=token, namespace=self._name
+                    prefix=start, limit=size, pagination_token=token, namespace=self.name
                 )
             )
             token = page.pagination.next if page.pagination else None
-            found += [key for key in map(read, (each.id for each in page.vectors)) if cursor is None or key > cursor]
+            found += [
+                key
+                for key in map(self._spelling.read, (each.id for each in page.vectors))
+                if cursor is None or key > cursor
+            ]
             if len(found) > limit:  # of a page that began before the cursor: the next call looks at it again
                 return IdPage(found[:limit], self._keep(prefix, found[limit - 1], this))
             if not token:
@@ -321,16 +326,17 @@ class PineconeIndex(CommonIndex):
         return last
 
     async def _send(self, rows: list[dict[str, Any]]) -> None:
-        await self._write(lambda index: index.upsert(vectors=rows, namespace=self._name))
+        await self._write(lambda index: index.upsert(vectors=rows, namespace=self.name))
 
     async def _write(self, work: Any) -> None:
-        answer = await self._read(work)
+        answer = await self.call(work)
         info = getattr(answer, "response_info", None)
         position, _ = self._backend.written.get(self.namespace, (0, 0.0))
         committed = info.lsn_committed if info is not None and info.lsn_committed is not None else 0
         self._backend.written[self.namespace] = (max(position, committed), time.monotonic())
 
-    async def _read(self, work: Any) -> Any:
+    async def call(self, work: Any) -> Any:
+        """Something with the index. Raises NotFound when the namespace is not there."""
         await self._backend.known.check(self.namespace)
         return await self._backend.server.call(work, self.namespace)
 
@@ -342,7 +348,7 @@ class PineconeIndex(CommonIndex):
 
     def _row(self, record: Record) -> dict[str, Any]:
         _check_numbers(record.metadata)
-        row: dict[str, Any] = {"id": spelled(record.id, "id"), "values": record.values.tolist()}
+        row: dict[str, Any] = {"id": self._spelling.spelled(record.id, "id"), "values": record.values.tolist()}
         if record.metadata:
             row["metadata"] = record.metadata
         return row

@@ -18,8 +18,7 @@ from tenantry.backends.common.gate import Gates
 from tenantry.backends.common.index import CommonIndex
 from tenantry.backends.common.lengths import at_length, length_of
 from tenantry.backends.common.listing import Listings
-from tenantry.backends.common.names import hashed, prefix_of
-from tenantry.backends.common.options import options_of
+from tenantry.backends.common.names import hashed
 from tenantry.backends.common.terms import ALWAYS, Has, in_terms, numbers_of, terms_of
 from tenantry.backends.qdrant.errors import translated
 from tenantry.backends.qdrant.filters import NUMBERS, TERMS, filter_of
@@ -38,7 +37,6 @@ from tenantry.model.records import (
     Vector,
     as_vector,
 )
-from tenantry.model.topology import LogicalIndex, Shard
 from tenantry.ports import Features
 
 T = TypeVar("T")
@@ -76,12 +74,6 @@ class QdrantBackend:
         )
         vectors = models.VectorParams(size=dimension, distance=DISTANCES[metric], hnsw_config=hnsw)
         self.places = (OwnCollections if alone else TenantKey)(self.call, prefix, vectors, bool(options.url))
-
-    @classmethod
-    def of_shard(cls, index: LogicalIndex, shard: Shard) -> QdrantBackend:
-        """From a shard's options. Raises InvalidArgument."""
-        options = options_of(QdrantOptions, shard.options)
-        return cls(index.dimension, index.metric, prefix_of(options.prefix, index.name, shard.name), options)
 
     @property
     def features(self) -> Features:
@@ -135,6 +127,12 @@ class QdrantBackend:
     def search_params(self, top_k: int) -> models.SearchParams | None:
         """For a server; the engine in this process searches exactly, and warns of them."""
         return models.SearchParams(hnsw_ef=max(self.options.ef_search, top_k)) if self.options.url else None
+
+    def score(self, score: float) -> float:
+        """Qdrant's as Tenantry gives it."""
+        if self.metric is Metric.EUCLIDEAN:
+            return -score * score
+        return max(-1.0, min(1.0, score)) if self.metric is Metric.COSINE else score
 
     def _connected(self) -> AsyncQdrantClient:
         options = self.options
@@ -222,7 +220,7 @@ class QdrantIndex(CommonIndex):
         return [
             Hit(
                 (point.payload or {})[ID],
-                self._score(point.score),
+                self._backend.score(point.score),
                 self._values(point.vector, point.payload) if query.include_values else None,
                 _metadata(point.payload) if query.include_metadata else None,
             )
@@ -278,11 +276,6 @@ class QdrantIndex(CommonIndex):
         if self._backend.metric is not Metric.COSINE:
             return as_vector(values)
         return at_length(values, float((stored or {})[LENGTH]))
-
-    def _score(self, score: float) -> float:
-        if self._backend.metric is Metric.EUCLIDEAN:
-            return -score * score
-        return max(-1.0, min(1.0, score)) if self._backend.metric is Metric.COSINE else score
 
 
 def _metadata(stored: dict[str, Any] | None) -> Metadata | None:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from tenantry.backends.common.adopted import check_adopted
 from tenantry.backends.common.options import secret, secret_file
 from tenantry.errors import InvalidArgument
 
@@ -24,6 +25,10 @@ class QdrantOptions(msgspec.Struct, frozen=True):
         api_key_env, api_key_file: an environment variable or a file with the server's API key.
         layout: ``tenants`` (one collection, with the namespace as its tenant key) or ``collections`` (one for each
             namespace).
+        adopted: collections are as others laid them out, and keep their names; each is a namespace.
+        collection: the one with the records of many tenants, where they share one.
+        tenant_field: the field of its payload that tells tenants apart; its values are the namespaces.
+        vector: which of the named vectors counts, in adopted collections that name theirs.
         consistency: how many replicas a read asks: ``majority``, ``quorum`` or ``all``, or a number.
         connections: most connections of this process.
         request_s: longest wait for one answer, whole seconds.
@@ -38,6 +43,10 @@ class QdrantOptions(msgspec.Struct, frozen=True):
     api_key_env: str = ""
     api_key_file: str = ""
     layout: Literal["tenants", "collections"] = "tenants"
+    adopted: bool = False
+    collection: str = ""
+    tenant_field: str = ""
+    vector: str = ""
     consistency: str = "majority"
     connections: Annotated[int, msgspec.Meta(ge=1, le=500)] = 32
     request_s: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 30
@@ -47,6 +56,7 @@ class QdrantOptions(msgspec.Struct, frozen=True):
 
     def check(self) -> None:
         """Raises InvalidArgument."""
+        check_adopted(self.adopted, self.collection, self.tenant_field)
         if bool(self.url) == bool(self.path):
             raise InvalidArgument("options.url", self.url, "one of url and path")
         if self.consistency not in ("majority", "quorum", "all") and not self.consistency.isdigit():
