@@ -10,6 +10,9 @@ AUDIT := .venv-audit
 ARGS   ?=
 COURSES ?= 10000
 
+# Tests start the program hundreds of times; without kept bytecode it compiles all its modules each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check fmt lock bench soak audit clean sdk-venvs servers browser
 
@@ -58,7 +61,7 @@ $(BROWSER)/.ready: $(READY)
 	@touch $@
 
 test: setup sdk-venvs servers browser  ## Run the whole test-suite; it starts the servers that it needs
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=worksteal $(ARGS)
 
 check: setup  ## Lint, types, layers, docs: what CI runs before the tests
 	@$(BIN)/ruff format --check .

@@ -20,14 +20,17 @@ RECORDS = 30
 class Program:
     """``tenantry`` on one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, programs: Path) -> None:
         self.folder = folder
+        self.program = programs / "tenantry"
 
-    def command(self, *arguments: str) -> list[str]:
+    def of_its_own(self, *arguments: str) -> list[str]:
+        """The command as a process of its own, to be killed."""
         return [sys.executable, "-m", "tenantry.cli.main", *arguments, "--data", str(self.folder)]
 
     def __call__(self, *arguments: str, code: int = 0, given: str | None = None) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(self.command(*arguments), capture_output=True, text=True, input=given, check=False)
+        command = [self.program, *arguments, "--data", self.folder]
+        done = subprocess.run(command, capture_output=True, text=True, input=given, check=False)
         assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
@@ -45,8 +48,8 @@ def moved_in(folder: Path) -> int:
 
 
 @pytest.fixture
-def tenantry(tmp_path: Path) -> Program:
-    program = Program(tmp_path / "data")
+def tenantry(tmp_path: Path, programs: Path) -> Program:
+    program = Program(tmp_path / "data", programs)
     program("init", "--shards", "1", "--dimension", "2")
     lines = "\n".join(json.dumps({"id": f"r{i}", "values": [1, i + 1]}) for i in range(RECORDS))
     for name in TENANTS:
@@ -77,7 +80,7 @@ def test_a_migration_from_its_plan_to_its_end(tenantry: Program) -> None:
 @pytest.mark.timeout(240)
 def test_one_that_is_killed_goes_on_when_the_folder_is_next_used(tenantry: Program) -> None:
     start = ("migrate", "start", "--from", "shard-0", "--now", "--soak", "0s", "--at-once", "1", "--wait", "--yes")
-    running = subprocess.Popen(tenantry.command(*start), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    running = subprocess.Popen(tenantry.of_its_own(*start), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     ends_at = time.monotonic() + 60
     while moved_in(tenantry.folder) < 2 and time.monotonic() < ends_at:
         time.sleep(0.02)  # noqa: TID251  # another process's time

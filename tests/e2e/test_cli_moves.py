@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,11 +14,12 @@ FOLDER_OPTION = "--data"
 class Program:
     """``tenantry`` on one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, programs: Path) -> None:
         self.folder = folder
+        self.program = programs / "tenantry"
 
     def __call__(self, *arguments: str, code: int = 0, given: str | None = None) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "tenantry.cli.main", *arguments, FOLDER_OPTION, str(self.folder)]
+        command = [self.program, *arguments, FOLDER_OPTION, self.folder]
         done = subprocess.run(command, capture_output=True, text=True, input=given, check=False)
         assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
@@ -29,8 +29,8 @@ class Program:
 
 
 @pytest.fixture(scope="module")
-def tenantry(tmp_path_factory) -> Program:
-    program = Program(tmp_path_factory.mktemp("cli") / "data")
+def tenantry(tmp_path_factory, programs) -> Program:
+    program = Program(tmp_path_factory.mktemp("cli") / "data", programs)
     program("init", "--shards", "1", "--dimension", "2")
     for number in range(4):
         lines = "\n".join(json.dumps({"id": f"r{i}", "values": [1, i + 1]}) for i in range(20))

@@ -28,12 +28,12 @@ def blocks(page):
 class Stage:
     """Runs a page's blocks; stops its servers."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, programs):
         self.folder = folder
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
         self.environment = {**os.environ, "PATH": path, "NO_COLOR": "1", "COLUMNS": "120"}
         self.servers = []
 
@@ -86,8 +86,8 @@ class Stage:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem)
-def test_examples(page, tmp_path):
-    stage = Stage(tmp_path)
+def test_examples(page, tmp_path, programs):
+    stage = Stage(tmp_path, programs)
     try:
         for language, text in blocks(page):
             stage.run(language, text)

@@ -30,7 +30,9 @@ def register(program: typer.Typer) -> None:
 async def adopt(
     session: Session,
     *,
-    backend: Annotated[str, typer.Option("--backend", metavar="KIND", help="Kind of the existing index, such as pinecone or qdrant.")],
+    backend: Annotated[
+        str, typer.Option("--backend", metavar="KIND", help="Kind of the existing index, such as pinecone or qdrant.")
+    ],
     index: Annotated[
         str | None, typer.Option("--index", metavar="NAME", help="Name of the existing index; as --option index=NAME.")
     ] = None,
