@@ -126,6 +126,7 @@ def agree(found: list[Hit], wanted: list[Hit]) -> None:
         assert {hit.id for hit in found[begin:end]} == {hit.id for hit in wanted[begin:end]}
 
 
+@pytest.mark.timeout(400)
 async def test_all_engines_answer_as_the_embedded_one_does(engines: dict[str, VectorBackend]) -> None:
     chance = random.Random(11)
     rng = np.random.default_rng(11)

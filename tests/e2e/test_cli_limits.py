@@ -20,6 +20,7 @@ Ask = Callable[..., tuple[int, str, str]]
 def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ask:
     """Run the program on one folder: exit code, stdout, stderr."""
     monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TENANTRY_DATA", str(tmp_path / "data"))
     monkeypatch.delenv("TENANTRY_URL", raising=False)
 

@@ -72,7 +72,7 @@ def shown(place):
     started = time.monotonic()
     done = run("demo", "--small", "--data", "here", cwd=place)
     assert (done.returncode, done.stderr) == (0, "")
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 120
     return done.stdout
 
 
@@ -126,7 +126,7 @@ def test_latencies_time_and_memory_are_real_figures(shown):
     assert [int(row[1].replace(",", "")) >= 60 for row in rows] == [True] * 4
     assert float(rows[0][2].split()[0]) <= 1.0
     assert rows[0][2].endswith("us")
-    assert 0 < number(r"Done in ([\d.]+) s", shown) < 30
+    assert 0 < number(r"Done in ([\d.]+) s", shown) < 120
     assert 50 < number(r"at most ([\d,]+) MiB", shown) < 1_536
 
 

@@ -68,7 +68,7 @@ async def test_no_kill_loses_a_copy(tmp_path: Path) -> None:
         assert (rolled["source"], there["source"]) == ("roll-up", "shards")
         assert rolled["hits"] == there["hits"]
         assert compared["records"] == len(there["hits"])
-        assert seen["roll-up"] > 10, seen
+        assert seen["roll-up"] > 2, seen
         assert world.writes > 200
         assert not world.problems, world.problems[:5]
     finally:

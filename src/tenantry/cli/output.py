@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 UNBOUNDED = 10_000
 CELL_CHARS = 160
 LONG_LEAST = 16
+NAME_LEAST = 24
+BETWEEN = 2
 #: Progress is drawn for work that takes longer than this.
 MOMENT_S = 0.5
 
@@ -42,7 +44,9 @@ class Output:
             write_json(document)
             return
         console = console_for(sys.stdout)
+        room = console.width
         for view in views:
+            console.width = max(room, getattr(view, "min_width", None) or 0)
             console.print(view, soft_wrap=isinstance(view, str))
 
     def line(self, text: str) -> None:
@@ -160,15 +164,16 @@ def table(columns: Sequence[str], rows: Iterable[Row], *, empty: str) -> Rendera
 
     The first character of a column's name may say what it holds: ``>`` numbers, ``=`` short words that are never
     broken, ``~`` long texts that get the room that is left, of which the beginning will do. Other columns are
-    folded where they must, so that nothing of a name is lost.
+    folded where they must, so that nothing of a name is lost. A terminal that is too narrow even so breaks lines.
     """
     from rich.table import Table
 
     filled = [[cell(value) for value in row] for row in rows]
     if not filled:
         return empty
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    made = Table(box=None, pad_edge=False, padding=(0, BETWEEN, 0, 0), header_style="bold", show_edge=False)
     kept = [i for i in range(len(columns)) if i == 0 or any(row[i] for row in filled)]
+    made.min_width = sum(_least(columns[i], [row[i] for row in filled]) for i in kept) - BETWEEN
     made.expand = sys.stdout.isatty() and any(columns[i][0] == "~" for i in kept)
     for i in kept:
         kind, name = (columns[i][0], columns[i][1:]) if columns[i][0] in ">=~" else ("", columns[i])
@@ -183,6 +188,21 @@ def table(columns: Sequence[str], rows: Iterable[Row], *, empty: str) -> Rendera
     for row in filled:
         made.add_row(*(row[i] for i in kept))
     return made
+
+
+def _least(column: str, cells: Sequence[str]) -> int:
+    """The room that a column needs, with what is between it and the next."""
+    from rich.cells import cell_len
+
+    longest = max(map(cell_len, cells))
+    match column[0]:
+        case "~":
+            longest = LONG_LEAST
+        case ">" | "=":
+            column = column[1:]
+        case _:
+            longest = min(longest, NAME_LEAST)
+    return max(len(column), longest) + BETWEEN
 
 
 def fields(document: Mapping[str, Any]) -> RenderableType:
