@@ -48,7 +48,7 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with running_gateway(tmp_path_factory.mktemp("auth") / "data") as gateway:
+    with running_gateway(tmp_path_factory.mktemp("auth") / "data", search_cache_s="60") as gateway:
         with httpx.Client(base_url=gateway.url, headers={"Api-Key": ADMIN_KEY}) as http:
             for tenant in (OWN, OTHER):
                 body = {"namespace": tenant, "vectors": [{"id": "a", "values": VECTOR, "metadata": {"who": tenant}}]}
@@ -199,6 +199,23 @@ def test_a_revoked_key_is_useless_at_once(http: httpx.Client) -> None:
 def test_a_stored_admin_key_is_admin(http: httpx.Client) -> None:
     made = http.post("/v1/keys", json={"label": "ops"}, headers={"Api-Key": ADMIN_KEY}).json()
     assert http.get("/v1/keys", headers={"Api-Key": made["secret"]}).status_code == 200
+
+
+def test_an_answer_is_given_again_to_the_key_that_asked_only(http: httpx.Client) -> None:
+    admin = {"Api-Key": ADMIN_KEY}
+    keys = [http.post("/v1/keys", json={"scope": "reader"}, headers=admin).json() for _ in range(2)]
+
+    def ask(key: str) -> tuple[bool, list[str]]:
+        body = {"vector": VECTOR, "top_k": 5, "include_metadata": True}
+        found = http.post("/v1/indexes/default/search", json=body, headers={"Api-Key": key}).json()
+        return found["cached"], sorted(hit["tenant"] for hit in found["hits"])
+
+    one, other = (made["secret"] for made in keys)
+    whole = sorted([OWN, OTHER])
+    assert [ask(one), ask(one), ask(other), ask(other)] == [(False, whole), (True, whole)] * 2
+    assert http.delete(f"/v1/keys/{keys[0]['key']['id']}", headers=admin).status_code == 204
+    body = {"vector": VECTOR, "top_k": 5}
+    assert http.post("/v1/indexes/default/search", json=body, headers={"Api-Key": one}).status_code == 401
 
 
 def test_health_needs_no_key_and_metrics_do(http: httpx.Client, served: Served) -> None:
