@@ -46,7 +46,7 @@ SHARDS_FOLDER = "shards"
 EMBEDDED = "embedded"
 #: Other kinds to what opens a shard; one whose packages are missing has an extra of its name (``tenantry[pgvector]``).
 BACKENDS = {
-    "chroma": "tenantry.backends.chroma:ChromaBackend.of_shard",
+    "chroma": "tenantry.backends.chroma:of_shard",
     "milvus": "tenantry.backends.milvus:MilvusBackend.of_shard",
     "pgvector": "tenantry.backends.pgvector:PgvectorBackend.of_shard",
     "pinecone": "tenantry.backends.pinecone:of_shard",

@@ -52,6 +52,9 @@ class MemoryCollection:
         assert len(ids) <= self.at_once
         return list((await self.index.fetch(ids)).values())
 
+    async def metadata_of(self, ids: Sequence[str]) -> dict[str, Any]:
+        return {record.id: record.metadata for record in await self.get(ids)}
+
     async def nearest(self, query: Query, top_k: int) -> list[Hit]:
         return await self.index.query(Query(**{**_fields(query), "top_k": top_k}))
 

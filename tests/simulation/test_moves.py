@@ -19,8 +19,9 @@ from courses import POINTS, Directed, Settings
 
 HERE = Path(__file__).parent
 #: Of each kind; the longer form is `make soak`.
-COURSES = 1_000
-EVENTUAL_COURSES = 200
+#: `make soak` plays 10,000.
+COURSES = 300
+EVENTUAL_COURSES = 80
 JOBS = 2
 
 

@@ -15,7 +15,7 @@ import rolled
 import scenario
 from courses import Directed
 
-COURSES = 150
+COURSES = 60
 #: Within so many courses each omission must be found.
 ENOUGH = 100
 NOTHING = Directed("none", 1, "fail", 0.0)

@@ -31,7 +31,7 @@ async def adopt(
     session: Session,
     *,
     backend: Annotated[
-        str, typer.Option("--backend", metavar="KIND", help="Kind of the existing index, such as pinecone or qdrant.")
+        str, typer.Option("--backend", metavar="KIND", help="Kind of the existing index: pinecone, qdrant, chroma.")
     ],
     index: Annotated[
         str | None, typer.Option("--index", metavar="NAME", help="Name of the existing index; as --option index=NAME.")

@@ -9,6 +9,7 @@ every time. Under cosine Chroma gives vectors back at length 1 once it has index
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -22,8 +23,7 @@ from tenantry.backends.common.gate import Gates
 from tenantry.backends.common.index import CommonIndex
 from tenantry.backends.common.lengths import at_length, length_of
 from tenantry.backends.common.listing import Listings
-from tenantry.backends.common.names import hashed, prefix_of
-from tenantry.backends.common.options import options_of
+from tenantry.backends.common.names import hashed
 from tenantry.backends.common.terms import in_terms, numbers_of, terms_of
 from tenantry.errors import NotFound, Refused
 from tenantry.model.records import (
@@ -39,7 +39,6 @@ from tenantry.model.records import (
     Vector,
     as_vector,
 )
-from tenantry.model.topology import LogicalIndex, Shard
 from tenantry.ports import Features
 
 T = TypeVar("T")
@@ -47,6 +46,8 @@ SPACES = {Metric.COSINE: "cosine", Metric.DOTPRODUCT: "ip", Metric.EUCLIDEAN: "l
 #: Keys of a record's metadata in Chroma, beside `TERMS` and the numbers.
 WHOLE = "metadata"
 LENGTH = "length"
+#: What Chroma lets a collection be called.
+NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,510}[a-zA-Z0-9]")
 #: Collections that one page of a listing shows.
 PAGE = 1_000
 #: Bytes of the vectors of one request; the server takes 40 MiB unless told otherwise.
@@ -70,12 +71,6 @@ class ChromaBackend:
         self.listings = Listings()
         self._ids: dict[str, str] = {}
 
-    @classmethod
-    def of_shard(cls, index: LogicalIndex, shard: Shard) -> ChromaBackend:
-        """From a shard's options. Raises InvalidArgument."""
-        options = options_of(ChromaOptions, shard.options)
-        return cls(index.dimension, index.metric, prefix_of(options.prefix, index.name, shard.name), options)
-
     @property
     def features(self) -> Features:
         """Under cosine values lose their last digits."""
@@ -89,13 +84,13 @@ class ChromaBackend:
     async def probe(self) -> Features:
         """Ask for the database. Raises Unavailable, Refused."""
         await self.client.call("GET", "", dict)
-        await self._page_of_collections(0, 1)
+        await self.page_of_collections(0, 1)
         return self.features
 
     async def create(self, namespace: str) -> None:
         """A collection of its own."""
         body = {
-            "name": self._name(namespace),
+            "name": self.name_of(namespace),
             "get_or_create": True,
             "metadata": {"tenantry": self.prefix, "namespace": namespace},
             "configuration": {
@@ -119,7 +114,7 @@ class ChromaBackend:
         """The collection and all in it."""
         self._ids.pop(namespace, None)
         with contextlib.suppress(NotFound):
-            await self.client.call("DELETE", f"/collections/{self._name(namespace)}", Any, namespace=namespace)
+            await self.client.call("DELETE", f"/collections/{self.name_of(namespace)}", Any, namespace=namespace)
 
     def index(self, namespace: str) -> ChromaIndex:
         """A handle."""
@@ -153,13 +148,25 @@ class ChromaBackend:
                 return await work(known)
             except NotFound:
                 self._ids.pop(namespace, None)
-        path = f"/collections/{self._name(namespace)}"
+        path = f"/collections/{self.name_of(namespace)}"
         found = await self.client.call("GET", path, CollectionInfo, namespace=namespace)
         self._ids[namespace] = found.id
         return await work(found.id)
 
-    def _name(self, namespace: str) -> str:
-        return f"{self.prefix}-{hashed(namespace)}"
+    def score(self, distance: float) -> float:
+        """Chroma's distance as a score."""
+        if self.metric is Metric.EUCLIDEAN:
+            return -distance
+        score = 1.0 - distance
+        return max(-1.0, min(1.0, score)) if self.metric is Metric.COSINE else score
+
+    def name_of(self, namespace: str) -> str:
+        """The collection's. Raises NotFound: there can be none."""
+        if not self.options.adopted:
+            return f"{self.prefix}-{hashed(namespace)}"
+        if not NAME.fullmatch(namespace):  # such as ``..``, which would be another path
+            raise NotFound("namespace", namespace)
+        return namespace
 
     async def _count(self, id: str, namespace: str) -> int:
         found: int = await self.client.call("GET", f"/collections/{id}/count", int, namespace=namespace)
@@ -169,14 +176,15 @@ class ChromaBackend:
         """Namespaces to ids of collections."""
         found: dict[str, str] = {}
         offset = 0
-        while page := await self._page_of_collections(offset, PAGE):
+        while page := await self.page_of_collections(offset, PAGE):
             for each in page:
                 if (each.metadata or {}).get("tenantry") == self.prefix:
                     found[str((each.metadata or {})["namespace"])] = each.id
             offset += len(page)
         return found
 
-    async def _page_of_collections(self, offset: int, limit: int) -> list[CollectionInfo]:
+    async def page_of_collections(self, offset: int, limit: int) -> list[CollectionInfo]:
+        """Collections of the database, whoever made them."""
         path = f"/collections?limit={limit}&offset={offset}"
         page: list[CollectionInfo] = await self.client.call("GET", path, list[CollectionInfo])
         return page
@@ -240,7 +248,7 @@ class ChromaIndex(CommonIndex):
             hits.append(
                 Hit(
                     key,
-                    self._score(distance),
+                    self._backend.score(distance),
                     self._values(answer.embeddings[0][place], stored) if answer.embeddings else None,
                     _metadata(stored) if query.include_metadata else None,
                 )
@@ -272,12 +280,6 @@ class ChromaIndex(CommonIndex):
         if self._backend.metric is not Metric.COSINE:
             return as_vector(values)
         return at_length(values, float((stored or {})[LENGTH]))
-
-    def _score(self, distance: float) -> float:
-        if self._backend.metric is Metric.EUCLIDEAN:
-            return -distance
-        score = 1.0 - distance
-        return max(-1.0, min(1.0, score)) if self._backend.metric is Metric.COSINE else score
 
 
 def _metadata(stored: dict[str, Any] | None) -> Metadata | None:

@@ -35,6 +35,8 @@ class Answer(msgspec.Struct):
     ids: list[str]
     embeddings: list[list[float]] | None = None
     metadatas: list[dict[str, Any] | None] | None = None
+    documents: list[str | None] | None = None
+    uris: list[str | None] | None = None
 
 
 class Answers(msgspec.Struct):
@@ -44,6 +46,8 @@ class Answers(msgspec.Struct):
     distances: list[list[float]]
     embeddings: list[list[list[float]]] | None = None
     metadatas: list[list[dict[str, Any] | None]] | None = None
+    documents: list[list[str | None]] | None = None
+    uris: list[list[str | None]] | None = None
 
 
 class CollectionInfo(msgspec.Struct):
@@ -53,6 +57,13 @@ class CollectionInfo(msgspec.Struct):
     name: str
     metadata: dict[str, Any] | None = None
     dimension: int | None = None
+    configuration_json: Any = None
+
+    @property
+    def space(self) -> str | None:
+        """Of its index: ``l2``, ``cosine`` or ``ip``."""
+        kinds = self.configuration_json if isinstance(self.configuration_json, dict) else {}
+        return next((kind["space"] for kind in kinds.values() if isinstance(kind, dict) and "space" in kind), None)
 
 
 _encode = msgspec.json.encode

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 
+from tenantry.backends.common.adopted import check_adopted
 from tenantry.backends.common.options import secret, secret_file
 from tenantry.errors import InvalidArgument
 
@@ -17,6 +18,9 @@ class ChromaOptions(msgspec.Struct, frozen=True):
         url: of the server, such as ``http://chroma:8000``.
         tenant, database: Chroma's own, in which the shard's collections are.
         prefix: what the collections' names begin with; default: ``tenantry_INDEX_SHARD``.
+        adopted: collections are as others laid them out, and keep their names; each is a namespace.
+        collection: the one with the records of many tenants, where they share one.
+        tenant_field: the field of its metadata that tells tenants apart; its values are the namespaces.
         token_env, token_file: an environment variable or a file with a token, where the server asks for one.
         token_header: the header that carries it; for ``Authorization`` it is sent as ``Bearer TOKEN``.
         connections: most connections of this process.
@@ -29,6 +33,9 @@ class ChromaOptions(msgspec.Struct, frozen=True):
     tenant: str = "default_tenant"
     database: str = "default_database"
     prefix: str = ""
+    adopted: bool = False
+    collection: str = ""
+    tenant_field: str = ""
     token_env: str = ""
     token_file: str = ""
     token_header: str = "x-chroma-token"  # noqa: S105  # the name of a header
@@ -39,7 +46,8 @@ class ChromaOptions(msgspec.Struct, frozen=True):
     max_neighbors: Annotated[int, msgspec.Meta(ge=2, le=200)] = 16
 
     def headers(self) -> dict[str, str]:
-        """What each request carries. Raises InvalidArgument."""
+        """What each request carries. Raises InvalidArgument, as for all that does not go together."""
+        check_adopted(self.adopted, self.collection, self.tenant_field)
         if self.token_env and self.token_file:
             raise InvalidArgument("options.token_file", self.token_file, "one of token_env and token_file")
         if self.token_env:

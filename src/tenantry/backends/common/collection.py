@@ -15,7 +15,7 @@ from tenantry.backends.common.gate import Gates
 from tenantry.backends.common.index import CommonIndex
 from tenantry.backends.common.listing import Listings
 from tenantry.model.filters import Filter
-from tenantry.model.records import Hit, NamespaceStats, Query, Record, Selector
+from tenantry.model.records import Hit, Metadata, NamespaceStats, Query, Record, Selector
 from tenantry.ports import Features
 
 #: What keys of metadata begin with that are not the record's.
@@ -40,6 +40,9 @@ class Collection(Protocol):
 
     async def get(self, ids: Sequence[str]) -> list[Record]:
         """At most `at_once` records."""
+
+    async def metadata_of(self, ids: Sequence[str]) -> dict[str, Metadata | None]:
+        """Of those of at most `at_once` records that are there."""
 
     async def nearest(self, query: Query, top_k: int) -> list[Hit]:
         """As `CommonIndex.nearest`."""

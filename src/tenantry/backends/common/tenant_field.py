@@ -101,11 +101,10 @@ class Spelling:
             return type(condition)(tuple(map(self._within, condition.parts)))
         if condition.field != self._field:
             return msgspec.structs.replace(condition, field=_escaped(condition.field))
-        there = Compare(self._flag, Op.EXISTS, True)
         return Or(
             (
-                And((msgspec.structs.replace(there, value=False), condition)),
-                And((there, msgspec.structs.replace(condition, field=self._kept))),
+                And((Compare(self._flag, Op.NE, True), condition)),
+                And((Compare(self._flag, Op.EQ, True), msgspec.structs.replace(condition, field=self._kept))),
             )
         )
 
@@ -228,7 +227,7 @@ class FieldTenant(CommonIndex):
 
     async def put(self, records: Sequence[Record]) -> None:
         """Each in place of the one that is there, or as a new one of the tenant's."""
-        old = {record.id for record in await self._old([record.id for record in records])}
+        old = set(await self._old([record.id for record in records]))
         written = self._spelling.written
         await self._collection.put(
             [
@@ -251,8 +250,7 @@ class FieldTenant(CommonIndex):
             return
         for start in range(0, len(selector.ids), self.at_once):
             ids = selector.ids[start : start + self.at_once]
-            old = [record.id for record in await self._old(ids)]
-            await self._collection.remove(ByIds((*old, *map(self._spelling.added, ids))))
+            await self._collection.remove(ByIds((*await self._old(ids), *map(self._spelling.added, ids))))
 
     async def get(self, ids: Sequence[str]) -> list[Record]:
         """One request for both kinds of ids."""
@@ -273,11 +271,11 @@ class FieldTenant(CommonIndex):
         """Of the tenant's own."""
         return list({self._spelling.shown(id) for id in await self._collection.ids_where(self._spelling.own)})
 
-    async def _old(self, ids: Sequence[str]) -> list[Record]:
+    async def _old(self, ids: Sequence[str]) -> list[str]:
         """Those of these that were there before, and are the tenant's."""
         plain = self._not_added(ids)
-        found = await self._collection.get(plain) if plain else []
-        return [record for record in found if self._spelling.holds(record.metadata)]
+        found = await self._collection.metadata_of(plain) if plain else {}
+        return [id for id, metadata in found.items() if self._spelling.holds(metadata)]
 
     def _not_added(self, ids: Sequence[str]) -> list[str]:
         """Those that records may have which were there before."""

@@ -10,7 +10,7 @@ from tenantry.backends.pinecone.filters import raw_of
 from tenantry.backends.pinecone.spelling import takes
 from tenantry.errors import NotFound
 from tenantry.model.filters import Compare, Filter, Op
-from tenantry.model.records import Hit, Query, Record, Selector
+from tenantry.model.records import Hit, Metadata, Query, Record, Selector
 
 #: Records of one page: they come with their vectors, whether they are wanted or not.
 PAGE = 100
@@ -42,6 +42,10 @@ class PineconeCollection:
     async def get(self, ids: Sequence[str]) -> list[Record]:
         """In as many requests as their URLs need."""
         return list((await self._index.fetch(ids)).values())
+
+    async def metadata_of(self, ids: Sequence[str]) -> dict[str, Metadata | None]:
+        """As `get`: Pinecone gives the values along."""
+        return {record.id: record.metadata for record in await self.get(ids)}
 
     async def nearest(self, query: Query, top_k: int) -> list[Hit]:
         """One request."""

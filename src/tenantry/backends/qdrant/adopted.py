@@ -154,6 +154,14 @@ class QdrantCollection:
         )
         return [Record(_id(one), self._values(one), _metadata(one.payload)) for one in found]
 
+    async def metadata_of(self, ids: Sequence[str]) -> dict[str, Metadata | None]:
+        """One request."""
+        points = [_point(key) for key in ids]
+        found = await self._call(
+            lambda client: client.retrieve(self._name, points, with_payload=True, consistency=self._consistency)
+        )
+        return {_id(one): _metadata(one.payload) for one in found}
+
     async def nearest(self, query: Query, top_k: int) -> list[Hit]:
         """One request."""
         condition = None if query.filter is None else payload_filter(query.filter)
