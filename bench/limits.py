@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import random
 import time
 from collections import Counter
@@ -18,12 +19,13 @@ from bench import clusters
 from bench.measure import Context, Report, median_us, quantile
 from bench.own_time import OwnTime
 from tenantry.clock import SystemClock
-from tenantry.errors import Unavailable
+from tenantry.errors import RateLimited, Unavailable
 from tenantry.model.records import Query
 from tenantry.model.topology import Mode, Place, Route
 from tenantry.ports import Features
 from tenantry.router import loads
 from tenantry.testing.memory_backend import MemoryBackend
+from tenantry.testing.servers import PostgresServer
 
 TENANTS, VECTORS, TOP_K = 10, 500, 10
 NAMES = [f"tenant-{number}" for number in range(TENANTS)]
@@ -40,6 +42,8 @@ MAX_RATIO = 1.3
 MAX_LIMITS_US = 15.0
 #: Requests in hand at once at most, as a gateway has a limit too.
 MOST_IN_HAND = 512
+#: Of pgvector; large enough for PostgreSQL, not the generator of the load, to be what is full.
+CONNECTIONS, PG_VECTORS, URL_VARIABLE = 4, 2_000, "TENANTRY_BENCH_LIMITS"
 #: Seconds of one stretch of load.
 SERVER_S, EMBEDDED_S = 5.0, 1.0
 
@@ -86,6 +90,10 @@ def run(context: Context) -> Report:
     report = Report("limits", "a noisy neighbour on one shard, with and without fair shares; the cost of limits")
     with asyncio.Runner(loop_factory=OWN.loop) as runner:
         runner.run(_run(context, report))
+    if "pgvector" not in _parts(context):
+        return report
+    with PostgresServer.start() as postgres, asyncio.Runner(loop_factory=OWN.loop) as runner:
+        runner.run(_on_postgres(context, report, postgres))
     report.notes.append(
         f"{TENANTS} tenants on one shard, in one process. Requests come at random (Poisson). "
         f"Nine tenants ask for {QUIET_SHARE:.0%} of what the shard serves flat out, {QUIET_SHARE / 9:.0%} each; the "
@@ -101,7 +109,16 @@ def run(context: Context) -> Report:
         "generator of the load: turning a flood away takes of that core, too. What was made before the load is kept "
         "from garbage collection, as in a gateway."
     )
+    report.notes.append(
+        f"pgvector: a real PostgreSQL on the same machine, {CONNECTIONS} connections, {PG_VECTORS:,} vectors a tenant, "
+        "exact search; by the wall clock, so whatever else the machine does is in it."
+    )
     return report
+
+
+def _parts(context: Context) -> list[str]:
+    """As ``--set parts=server,pgvector`` says."""
+    return str(context.options.get("parts", "server,embedded,pgvector")).split(",")
 
 
 @contextmanager
@@ -119,6 +136,8 @@ def _steady(wall: bool) -> Iterator[None]:
 async def _run(context: Context, report: Report) -> None:
     off: dict[str, Any] = {"shard_concurrency": 0, "plans_s": 0, "usage_flush_s": 0}
     for title in ("server", "embedded"):
+        if title not in _parts(context):
+            continue
         server = title == "server"
         fair = await clusters.new_cluster(context.folder / f"{title}-fair", 1)
         unfair = await clusters.new_cluster(context.folder / f"{title}-unfair", 1, **off)
@@ -135,9 +154,26 @@ async def _run(context: Context, report: Report) -> None:
             for cluster in (fair, unfair):
                 await _flat_out(cluster, NAMES, vectors, 0.1)  # so that all is read from the disk
             with _steady(context.options.get("clock") == "wall"):
-                found = await _stretches(context, report, (fair, unfair), vectors, server)
+                found = await _stretches(context, report, (fair, unfair), vectors, title)
         _tell(report, title, found)
     await _cost(context, report)
+
+
+async def _on_postgres(context: Context, report: Report, postgres: PostgresServer) -> None:
+    off: dict[str, Any] = {"shard_concurrency": 0, "plans_s": 0, "usage_flush_s": 0}
+    made = []
+    for title, settings in (("fair", {}), ("unfair", off)):
+        cluster = await clusters.new_cluster(context.folder / f"pgvector-{title}", 0, **settings)
+        made.append(cluster)
+        os.environ[URL_VARIABLE] = postgres.create_database()
+        options = {"url_env": URL_VARIABLE, "connections": str(CONNECTIONS)}
+        await cluster.shards.add("shard-0", backend="pgvector", options=options)
+        await clusters.fill(cluster, dict.fromkeys(NAMES, PG_VECTORS))
+    vectors = clusters.queries(0, 200)
+    async with made[0], made[1]:
+        with _steady(wall=True):
+            found = await _stretches(context, report, (made[0], made[1]), vectors, "pgvector")
+    _tell(report, "pgvector", found)
 
 
 class _Now(SystemClock):
@@ -154,12 +190,12 @@ async def _most(cluster: Any, vectors: Any) -> float:
 
 
 async def _stretches(
-    context: Context, report: Report, pair: tuple[Any, Any], vectors: Any, server: bool
+    context: Context, report: Report, pair: tuple[Any, Any], vectors: Any, title: str
 ) -> dict[tuple[str, float], list[Seen]]:
-    rates, seconds = [], SERVER_S if server else EMBEDDED_S
+    rates, seconds = [], EMBEDDED_S if title == "embedded" else SERVER_S
     found: dict[tuple[str, float], list[Seen]] = {}
     for turn in range(min(context.rounds, 5)):
-        rates.append(AT_ONCE / SERVED_S if server else await _most(pair[0], vectors))
+        rates.append(await _rate(title, pair, vectors))
         for fairness, cluster in zip(("with", "without"), pair, strict=True):
             seen = {noise: Seen() for noise in NOISES}
             for stretch in range(context.pick(4, 2)):
@@ -169,8 +205,16 @@ async def _stretches(
                     )
             for noise in NOISES:
                 found.setdefault((fairness, noise), []).append(seen[noise])
-    report.info(f"{'server' if server else 'embedded'}: what it serves flat out", rates, "queries/s")
+    report.info(f"{title}: what it serves flat out", rates, "queries/s")
     return found
+
+
+async def _rate(title: str, pair: tuple[Any, Any], vectors: Any) -> float:
+    if title == "server":
+        return AT_ONCE / SERVED_S
+    if title == "embedded":
+        return await _most(pair[0], vectors)
+    return await _flat_out(pair[1], NAMES, vectors, 2.0)  # the one that turns nobody away
 
 
 async def _on_server(cluster: Any, sigma: float) -> None:
@@ -229,7 +273,7 @@ async def _play(cluster: Any, schedule: Sequence[tuple[float, str]], vectors: An
     async def ask(name: str, due: float, number: int) -> None:
         try:
             await cluster.router.query("default", name, Query(vectors[number % len(vectors)], TOP_K, None, False, True))
-        except Unavailable:
+        except (RateLimited, Unavailable):
             seen.away[name] += 1
         else:
             seen.latencies.setdefault(name, []).append((clock() - due) * 1e3)

@@ -102,8 +102,8 @@ class Settings(BaseSettings):
     shard_concurrency: int = Field(
         default=16,
         ge=0,
-        description="Reads, and writes, of a process on one shard at once (embedded shards: 4 reads); more wait in "
-        "turn; 0: any number.",
+        description="Reads, and writes, of a process on one shard at once (at most 4 reads on embedded shards, on "
+        "pgvector as many as connections); more wait in turn; 0: any number.",
     )
     queue_target_ms: float = Field(
         default=100.0, gt=0, description="How long operations may wait for a busy shard, milliseconds."

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
+from msgspec.structs import replace
 from psycopg import sql
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
@@ -72,8 +73,6 @@ class PgvectorBackend:
         schema: name of the shard's schema.
     """
 
-    features = FEATURES
-
     def __init__(
         self, url: str, schema: str, dimension: int, metric: Metric, options: PgvectorOptions = PgvectorOptions()
     ) -> None:
@@ -81,6 +80,8 @@ class PgvectorBackend:
         self.metric = metric
         self.schema = schema
         self.options = options
+        # More reads than connections would wait in the pool in order of arrival, whatever share a tenant has.
+        self.features = replace(FEATURES, reads_at_once=options.connections)
         self.connections = Connections(url, options)
         self.indexer = Indexer(self.connections, schema, dimension, metric, options.index_from)
 
@@ -94,7 +95,7 @@ class PgvectorBackend:
     async def probe(self) -> Features:
         """Connect, make the schema, and say what the store can do. Raises Unavailable, Unsupported, Refused."""
         await self.ready()
-        return FEATURES
+        return self.features
 
     async def create(self, namespace: str) -> None:
         """A row and a table, in one transaction."""
