@@ -178,18 +178,22 @@ class _LoopThread:
             task[0].add_done_callback(functools.partial(_settle, outcome))
 
         def cancel() -> None:
-            for one in task:
-                one.cancel()
+            if task:
+                task[0].cancel()
+            else:  # the interrupt came before it was handed over
+                work.close()
+                outcome.cancel()
 
         try:
-            self._loop.call_soon_threadsafe(start)
-        except RuntimeError:
-            work.close()
-            self.check_open()
-            raise
-        try:
+            try:
+                self._loop.call_soon_threadsafe(start)
+            except RuntimeError:
+                work.close()
+                outcome.cancel()
+                self.check_open()
+                raise
             return outcome.result()
-        except BaseException:
+        except BaseException:  # an interrupt may come at any point, also while the work is handed over
             if not outcome.done():
                 self._loop.call_soon_threadsafe(cancel)
                 concurrent.futures.wait([outcome], CANCEL_S)

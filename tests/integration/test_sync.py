@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import signal
 import subprocess
 import sys
@@ -199,6 +200,29 @@ def test_ctrl_c_cancels_the_call_and_leaves_the_cluster_usable(folder):
         process.send_signal(signal.SIGINT)
         assert process.stdout.read().split() == ["cancelled", "interrupted", "1"]
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("handed_over", [False, True])
+def test_an_interrupt_while_a_call_is_handed_over_leaves_nothing_running(folder, monkeypatch, handed_over):
+    async def forever() -> None:
+        await asyncio.Event().wait()
+
+    with tenantry.connect(folder) as cluster:
+        loop = cluster._loop._loop
+        hand_over = loop.call_soon_threadsafe
+
+        def interrupted(callback, *args, **options):
+            monkeypatch.setattr(loop, "call_soon_threadsafe", hand_over)
+            if handed_over:
+                hand_over(callback, *args, **options)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(loop, "call_soon_threadsafe", interrupted)
+        work = forever()
+        with pytest.raises(KeyboardInterrupt):
+            cluster.run(work)
+        assert inspect.getcoroutinestate(work) == inspect.CORO_CLOSED
+        assert cluster.tenant("acme").upsert([("a", [1, 0, 0])]) == 1
 
 
 def test_a_program_that_never_closes_ends_all_the_same(folder):
