@@ -111,7 +111,7 @@ async def test_newer_formats_other_clusters_other_dimensions(tmp_path: Path) -> 
         manifest = Path(archive) / manifest_name(made.id)
         newer = manifest.read_text().replace(f'"format":{FORMAT}', '"format":7')
         manifest.write_text(newer)
-        with pytest.raises(Refused, match="format 7; this Tenantry reads formats up to 2"):
+        with pytest.raises(Refused, match=f"format 7; this Tenantry reads formats up to {FORMAT}"):
             await cluster.backups.restore_tenant("acme", archive, name="x")
     async with await filled(tmp_path / "other", sizes={"acme": 10}) as cluster:
         with pytest.raises(Refused, match="another cluster"):
@@ -160,13 +160,13 @@ async def test_an_archive_that_fails_in_the_middle(
 async def test_a_disk_that_is_full_at_the_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tenantry.backends.embedded.backend import EmbeddedIndex
 
-    archive, upsert, calls = str(tmp_path / "archive"), EmbeddedIndex.upsert, [0]
+    archive, load, calls = str(tmp_path / "archive"), EmbeddedIndex.load, [0]
 
-    async def failing(self, records):
+    async def failing(self, block):
         calls[0] += 1
         if calls[0] > 1:
             raise StorageFailed("the disk is full")
-        await upsert(self, records)
+        await load(self, block)
 
     sizes = {"acme": 3_000, "calm": 10}
     async with await filled(tmp_path / "data", sizes=sizes) as cluster:
@@ -175,7 +175,7 @@ async def test_a_disk_that_is_full_at_the_target(tmp_path: Path, monkeypatch: py
         for options in ({"name": "again"}, {"replace": True}):
             calls[0] = 0
             with monkeypatch.context() as patch:
-                patch.setattr(EmbeddedIndex, "upsert", failing)
+                patch.setattr(EmbeddedIndex, "load", failing)
                 with pytest.raises(StorageFailed):
                     await cluster.backups.restore_tenant("acme", archive, **options)
             assert await content(cluster, "acme") == before

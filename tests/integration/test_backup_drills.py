@@ -11,12 +11,13 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from backup_lab import SIZES, close, content, everything, filled, restoring
 
+from tenantry.backup.manifest import FORMAT
 from tenantry.backup.rebuild import Layout
 from tenantry.errors import Corrupt, Refused, TenantryError
 from tenantry.settings import CATALOG_FILE
 from tenantry.wiring import open_cluster
 
-FIXTURE = Path(__file__).parents[1] / "fixtures" / "backup-format-1"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 async def test_a_shards_folder_is_lost(tmp_path: Path) -> None:
@@ -145,9 +146,10 @@ async def test_an_engine_without_snapshots(tmp_path: Path) -> None:
         assert close(wanted, await content(cluster, "home"))
 
 
-async def test_a_backup_of_the_first_format_stays_readable(tmp_path: Path) -> None:
+@pytest.mark.parametrize("format", range(1, FORMAT))
+async def test_a_backup_of_an_older_format_stays_readable(tmp_path: Path, format: int) -> None:
     archive = tmp_path / "archive"
-    shutil.copytree(FIXTURE, archive)
+    shutil.copytree(FIXTURES / f"backup-format-{format}", archive)
     async with restoring(tmp_path / "new") as cluster:
         assert (await cluster.backups.verify(str(archive))).whole
         report = await cluster.backups.restore_cluster(str(archive))

@@ -1,4 +1,4 @@
-"""What a backup consists of. The format is versioned; see ``docs/reference/backup-format.md``.
+"""What a backup consists of. The format is versioned; see ``docs/explanation/backups.md``.
 
 ::
 
@@ -24,8 +24,9 @@ from tenantry.errors import Corrupt, InvalidArgument, Refused
 from tenantry.model.topology import Place, TenantSpec, TenantState
 
 #: Version of the format that is written. Every one from `OLDEST_FORMAT` to it is read. Since 2 a segment has a digest
-#: of its own and a tenant's is made of them; before, a tenant's was the sum of its records'.
-FORMAT = 2
+#: of its own and a tenant's is made of them; before, a tenant's was the sum of its records'. Since 3 vectors may be
+#: fixed-length binary.
+FORMAT = 3
 OLDEST_FORMAT = 1
 ARCHIVE = "archive.json"
 BACKUPS = "backups/"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from enum import StrEnum
+from typing import cast
 
 import msgspec
 
@@ -24,14 +25,18 @@ from tenantry.errors import (
     Refused,
     TenantryError,
 )
+from tenantry.model.blocks import Block
 from tenantry.model.image import CatalogImage
 from tenantry.model.leases import Copy
 from tenantry.model.limits import batches
 from tenantry.model.topology import Place, Route, Shard, ShardState, Tenant, TenantState, namespace_of
 from tenantry.placement import policy
+from tenantry.ports import Features, Index, Loading
 
 #: Lost races for room before a restore gives up.
 TRIES = 8
+#: Records that are written in one transaction, where they are written in columns.
+LOADED = 2_048
 #: Why the old data of a tenant are kept that a backup has replaced.
 REPLACED = "restore"
 
@@ -297,13 +302,20 @@ class Restorer:
         handle = backend.index(place.namespace)
         written = 0
         async for block in blocks(self._vault, entry, dimension):
-            for batch in batches(block.records(), self._context.limits):
-                await handle.upsert(batch)
+            await self._write(handle, backend.features, block)
             written += len(block)
             await self._context.faults.reach("restore.segment-written")
         if written != entry.records:
             raise Corrupt(f"the backup of tenant {entry.name!r} holds {written:,} records, not {entry.records:,}")
         await Comparison(self._context, self._vault, entry, dimension).with_namespace(backend, handle)
+
+    async def _write(self, handle: Index, features: Features, block: Block) -> None:
+        if features.loads:
+            for start in range(0, len(block), LOADED):
+                await cast(Loading, handle).load(block.part(start, start + LOADED))
+            return
+        for batch in batches(block.records(), self._context.limits):
+            await handle.upsert(batch)
 
 
 def _against(shard: Shard) -> str | None:

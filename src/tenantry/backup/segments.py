@@ -1,11 +1,15 @@
 """Records to Parquet and back, and where one segment ends and the next begins.
 
-A segment is a Parquet file with the columns ``id`` (string), ``values`` (list of float32, of the index's dimension) and
-``metadata`` (JSON; null for none), in ascending order of id: any tool that reads Parquet reads it. Values are stored
-byte by byte (BYTE_STREAM_SPLIT), which compresses float32 best; see
-https://parquet.apache.org/docs/file-format/data-pages/encodings/. They are packed with LZ4, for only one byte of four
-gives way at all: zstd makes a tenth less of them in twice the time (bench ``backup``). Ids and metadata are packed
-with zstd.
+A segment is a Parquet file with the columns ``id`` (string), ``values`` and ``metadata`` (JSON; null for none), in
+ascending order of id: any tool that reads Parquet reads it. Values are float32, little-endian, in one of two spellings:
+
+- fixed-length binary, a vector in each, as they are: nothing is gained by packing what most models give, for of four
+  bytes only the exponent's gives way, and a list of numbers takes Parquet five times as long;
+- a list of floats, stored byte by byte (BYTE_STREAM_SPLIT) and packed with LZ4, where a sample of the segment shows
+  that it pays, as with values that were float16 or integers once; see
+  https://parquet.apache.org/docs/file-format/data-pages/encodings/. It is the one spelling of formats 1 and 2.
+
+Ids and metadata are packed with zstd.
 """
 
 from __future__ import annotations
@@ -28,6 +32,9 @@ SEGMENT_BYTES = 8 * 2**20
 LEAST_ROWS = 64
 MOST_ROWS = 16_384
 METADATA_GUESS_BYTES = 256
+#: Vectors are packed where this many of a segment, the first ones, get at least this much shorter.
+SAMPLE_ROWS = 64
+PAYS = 0.8
 _SEED = 0x7E4A
 
 
@@ -82,50 +89,71 @@ class Cutter:
 
 def pack(block: Block) -> Packed:
     """Encode a segment; the same records give the same bytes (with one version of Arrow)."""
-    rows, dimension = block.matrix.shape
     matrix = np.ascontiguousarray(block.matrix, dtype="<f4")
-    schema = _schema(dimension)
-    values = pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), type=schema.field("values").type)
-    columns = [pa.array(block.ids, pa.string()), values, pa.array(block.metadata, pa.binary())]
+    split = _pays(matrix)
+    columns = [
+        pa.array(block.ids, pa.string()),
+        _as_lists(matrix) if split else _as_bytes(matrix),
+        pa.array(block.metadata, pa.binary()),
+    ]
+    values = "values.list.element" if split else "values"
+    fields = [("id", False), ("values", False), ("metadata", True)]
+    schema = pa.schema(
+        [pa.field(name, one.type, nullable) for (name, nullable), one in zip(fields, columns, strict=True)]
+    )
     sink = pa.BufferOutputStream()
     parquet.write_table(
         pa.Table.from_arrays(columns, schema=schema),
         sink,
-        compression={"id": "zstd", "values.list.element": "lz4", "metadata": "zstd"},
+        compression={"id": "zstd", values: "lz4" if split else "none", "metadata": "zstd"},
         compression_level={"id": 1, "metadata": 1},
         use_dictionary=False,
         write_statistics=False,
         store_schema=False,
-        column_encoding={"values.list.element": "BYTE_STREAM_SPLIT", "id": "PLAIN", "metadata": "PLAIN"},
+        column_encoding={"id": "PLAIN", values: "BYTE_STREAM_SPLIT" if split else "PLAIN", "metadata": "PLAIN"},
     )
     size = matrix.nbytes + sum(map(len, block.ids)) + sum(len(one) for one in block.metadata if one is not None)
-    return Packed(sink.getvalue().to_pybytes(), block.ids[0], block.ids[-1], rows, size, digest_of_columns(block))
+    data = sink.getvalue().to_pybytes()
+    return Packed(data, block.ids[0], block.ids[-1], len(block.ids), size, digest_of_columns(block))
 
 
 def unpack(data: bytes, dimension: int | None, what: str) -> Block:
     """The records of a segment, of that dimension unless it is None. Raises Corrupt, naming ``what``."""
     try:
-        table: Any = parquet.read_table(pa.BufferReader(data), use_threads=False).combine_chunks()
+        table: Any = parquet.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(use_threads=False)
         ids: list[str] = table.column("id").to_pylist()
         metadata: list[bytes | None] = table.column("metadata").to_pylist()
-        values = table.column("values").combine_chunks()
-        flat = values.flatten() if hasattr(values, "flatten") else values.chunk(0).flatten()
-        matrix = np.asarray(flat.to_numpy(zero_copy_only=False), np.float32).reshape(
-            len(ids), values.type.list_size if ids and hasattr(values.type, "list_size") else -1
-        )
-    except (pa.ArrowException, KeyError, ValueError, OSError, TypeError) as error:
+        chunks = [_matrix(chunk) for chunk in table.column("values").chunks]
+        matrix = chunks[0] if len(chunks) == 1 else np.concatenate(chunks or [np.empty((0, 0), np.float32)])
+    except (pa.ArrowException, KeyError, ValueError, OSError, TypeError, AttributeError) as error:
         raise Corrupt(f"{what} is no segment of a backup ({str(error).partition(chr(10))[0]})") from error
     if ids and dimension is not None and matrix.shape[1] != dimension:
         raise Corrupt(f"{what} holds vectors of dimension {matrix.shape[1]}, not {dimension}")
     return Block(ids, matrix, metadata)
 
 
-def _schema(dimension: int) -> pa.Schema:
-    element = pa.field("element", pa.float32(), nullable=False)
-    return pa.schema(
-        [
-            pa.field("id", pa.string(), nullable=False),
-            pa.field("values", pa.list_(element, dimension), nullable=False),
-            pa.field("metadata", pa.binary()),
-        ]
-    )
+def _pays(matrix: np.ndarray[Any, Any]) -> bool:
+    """Whether LZ4 makes enough of the bytes that take the same place in each number."""
+    sample = matrix[:SAMPLE_ROWS]
+    planes = np.ascontiguousarray(sample.view(np.uint8).reshape(-1, 4).T)
+    return len(pa.Codec("lz4").compress(planes, asbytes=True)) < PAYS * sample.nbytes
+
+
+def _as_bytes(matrix: np.ndarray[Any, Any]) -> Any:
+    rows, dimension = matrix.shape
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(4 * dimension), rows, [None, pa.py_buffer(matrix)])
+
+
+def _as_lists(matrix: np.ndarray[Any, Any]) -> Any:
+    kind = pa.list_(pa.field("element", pa.float32(), nullable=False), matrix.shape[1])
+    return pa.FixedSizeListArray.from_arrays(pa.array(matrix.reshape(-1)), type=kind)
+
+
+def _matrix(chunk: Any) -> np.ndarray[Any, Any]:
+    """Of a chunk of the column ``values``, in either spelling; not to be written to."""
+    if pa.types.is_fixed_size_binary(chunk.type):
+        width = chunk.type.byte_width
+        flat = np.frombuffer(chunk.buffers()[1], "<f4", len(chunk) * width // 4, chunk.offset * width)
+        return flat.reshape(len(chunk), width // 4)
+    flat = np.asarray(chunk.flatten().to_numpy(zero_copy_only=False), np.float32)
+    return flat.reshape(len(chunk), -1)

@@ -8,6 +8,7 @@ from tenantry.ports.archive import Archive, Stored
 from tenantry.ports.backend import (
     Features,
     Index,
+    Loading,
     ManyNamespaces,
     NativeCopy,
     Snapshot,
@@ -67,6 +68,7 @@ __all__ = [
     "KeyCatalog",
     "LeaseCatalog",
     "Limiter",
+    "Loading",
     "ManyNamespaces",
     "MeasureCatalog",
     "MigrationCatalog",

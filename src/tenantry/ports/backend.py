@@ -45,6 +45,7 @@ class Features(msgspec.Struct, frozen=True):
         reads_at_once: reads that are worth having in hand at once in one process; more only wait for each other.
         warms: queries are slower until the engine has loaded and indexed what was written: its handles are `Warming`.
         snapshots: a namespace can be read as it is at one moment: its handles are `Snapshotting`.
+        loads: many records are written sooner in columns than one by one: its handles are `Loading`.
     """
 
     filters: bool = True
@@ -58,6 +59,7 @@ class Features(msgspec.Struct, frozen=True):
     warms: bool = False
     exact_values: bool = True
     snapshots: bool = False
+    loads: bool = False
     in_process: bool = False
     reads_at_once: int = 1_024
     tells_missing: bool = True
@@ -133,6 +135,13 @@ class Snapshotting(Protocol):
     async def version(self) -> str | None:
         """Words that are the same only when the records are the same as when they were said before, over restarts
         too; None where the engine cannot tell. Costs little. Raises NotFound (namespace)."""
+
+
+class Loading(Protocol):
+    """What the handles of a backend with ``Features.loads`` can do besides."""
+
+    async def load(self, block: Block) -> None:
+        """As `Index.upsert`, of any number of records. One transaction; durable when it returns."""
 
 
 class ManyNamespaces(Protocol):

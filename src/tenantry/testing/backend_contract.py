@@ -21,12 +21,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
-from tenantry.errors import NotFound
+from tenantry.errors import InvalidArgument, NotFound
+from tenantry.model.blocks import block_of
 from tenantry.model.filters import Filter, matches, parse_filter
 from tenantry.model.records import (
     ByFilter,
@@ -40,7 +41,7 @@ from tenantry.model.records import (
     Update,
     Vector,
 )
-from tenantry.ports import Index, VectorBackend
+from tenantry.ports import Index, Loading, VectorBackend
 from tenantry.testing.backend_copies import CopyContract
 from tenantry.testing.backend_expected import (
     SCORE_TOLERANCE,
@@ -443,6 +444,22 @@ class BackendContract(CopyContract, InjectionContract, ManyContract):
             assert len(await index.fetch([f"r{i}" for i in range(20)])) == 20
             await asyncio.sleep(0)  # a backend in memory may never suspend, and the writer must get its turn
         await writing
+
+    async def test_columns_are_written_as_records_are(self, backend: VectorBackend, index: Index) -> None:
+        """Those that are there are replaced; one that is refused takes none of the others with it."""
+        self.needs(backend, "loads")
+        values = vectors_of(backend, 600)
+        await index.upsert([Record("r00007", values[0], {"old": True})])
+        records = [Record(f"r{i:05}", row, {"n": i} if i % 3 else None) for i, row in enumerate(values)]
+        handle = cast(Loading, index)
+        await handle.load(block_of(records[:400], backend.dimension))
+        await handle.load(block_of(records[300:], backend.dimension))
+        found = await index.fetch([record.id for record in records])
+        for record in records:
+            assert_same_record(backend, found[record.id], record)
+        with pytest.raises(InvalidArgument):
+            await handle.load(block_of([Record("new", values[0]), records[0], records[0]], backend.dimension))
+        assert await index.fetch(["new"]) == {}
 
     async def test_closing_twice_is_safe(self, backend: VectorBackend, index: Index) -> None:
         """The second time there is nothing to do."""

@@ -11,9 +11,9 @@ from tenantry.model.blocks import block_of, joined
 from tenantry.model.records import Record
 
 
-def block(count, dimension=4, prefix="r"):
+def block(count, dimension=4, prefix="r", kind=np.float32):
     rng = np.random.default_rng(5)
-    values = rng.standard_normal((count, dimension)).astype(np.float32)
+    values = rng.standard_normal((count, dimension)).astype(kind).astype(np.float32)
     odd = [None, {}, {"n": 1, "half": 0.5, "deep": ["a", "ü"]}, {"text": "x" * 300}]
     return block_of([Record(f"{prefix}{i:06}ü", values[i], odd[i % 4]) for i in range(count)], dimension)
 
@@ -26,8 +26,13 @@ def cut(whole, page=777):
     return [*found, *([rest] if rest else [])]
 
 
-def test_what_is_packed_comes_back_bit_for_bit():
-    whole = block(500)
+#: Values that give way to packing, and values that do not.
+KINDS = [np.float32, np.float16]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_packed_comes_back_bit_for_bit(kind):
+    whole = block(500, kind=kind)
     whole.matrix[3] = [np.float32(-0.0), np.finfo(np.float32).tiny, 1e-45, np.finfo(np.float32).max]
     packed = pack(whole)
     back = unpack(packed.data, 4, "it")
@@ -39,9 +44,20 @@ def test_what_is_packed_comes_back_bit_for_bit():
 
 
 def test_other_tools_can_read_a_segment():
-    table = parquet.read_table(pa.BufferReader(pack(block(10)).data))
+    whole = block(10)
+    table = parquet.read_table(pa.BufferReader(pack(whole).data))
     assert table.column_names == ["id", "values", "metadata"]
-    assert len(table.column("values")[0].as_py()) == 4
+    vectors = [np.frombuffer(one, "<f4") for one in table.column("values").to_pylist()]
+    assert (np.stack(vectors) == whole.matrix).all()
+    whole = block(100, 64, kind=np.float16)
+    table = parquet.read_table(pa.BufferReader(pack(whole).data))
+    assert (np.array(table.column("values").to_pylist(), np.float32) == whole.matrix).all()
+
+
+def test_vectors_are_packed_where_it_pays():
+    sizes = {kind: len(pack(block(1_000, 256, kind=kind)).data) / (1_000 * 256 * 4) for kind in KINDS}
+    assert sizes[np.float16] < 0.75
+    assert 0.99 < sizes[np.float32] < 1.1
 
 
 def test_segments_are_the_same_whatever_the_pages_and_hold_everything():

@@ -15,8 +15,19 @@ from tenantry.backends.embedded.namespace import Namespace
 from tenantry.backends.embedded.resident import Snapshot
 from tenantry.backends.embedded.search import metadata_of, search
 from tenantry.backends.embedded.snapshots import HeldNamespace, held, version_of
-from tenantry.backends.embedded.writes import Clear, DeleteIds, DeleteMatching, Patch, Pull, Upsert, Write, is_text
+from tenantry.backends.embedded.writes import (
+    Clear,
+    DeleteIds,
+    DeleteMatching,
+    Load,
+    Patch,
+    Pull,
+    Upsert,
+    Write,
+    is_text,
+)
 from tenantry.errors import InvalidArgument, NotFound, TenantryError
+from tenantry.model.blocks import Block
 from tenantry.model.records import (
     ByFilter,
     ByIds,
@@ -55,6 +66,7 @@ FEATURES = Features(
     native_copy="embedded",
     warms=True,
     snapshots=True,
+    loads=True,
     many_namespace_query=True,
     in_process=True,
     reads_at_once=4,  # they share the cores and the event loop
@@ -166,6 +178,10 @@ class EmbeddedIndex:
     async def upsert(self, records: Sequence[Record]) -> None:
         """Write the records, durably and all or nothing, replacing those of the same id."""
         await self._write(Upsert(records))
+
+    async def load(self, block: Block) -> None:
+        """Write records in columns, durably and all or nothing."""
+        await self._write(Load(block))
 
     async def update(self, update: Update) -> bool:
         """Apply a partial change in one transaction; False when no record has that id."""

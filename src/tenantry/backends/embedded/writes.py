@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tenantry.backends.embedded.resident import Change, Snapshot
 from tenantry.backends.embedded.store import Transaction, decoded
 from tenantry.errors import InvalidArgument
+from tenantry.model.blocks import Block
 from tenantry.model.filters import Filter, matches
 from tenantry.model.records import CopiedPage, Record, Update, Vector
 
@@ -50,10 +51,7 @@ class Upsert:
     def prepare(self, dimension: int) -> None:
         """Encode the records; refuses ids that repeat, vectors of another dimension and texts that are no Unicode."""
         self._ids = [record.id for record in self._records]
-        if len(set(self._ids)) != len(self._ids):
-            raise InvalidArgument("vectors", "an id twice", "ids that are unique within the batch")
-        for id in self._ids:
-            check_text("id", id)
+        _check_ids(self._ids)
         self._matrix = _matrix([record.values for record in self._records], dimension)
         self._metadata = [
             None if record.metadata is None else encoded_metadata(record.metadata) for record in self._records
@@ -66,6 +64,28 @@ class Upsert:
         assert self._matrix is not None  # noqa: S101  prepared before it runs
         first, replaced = tx.put(self._ids, list(self._matrix), self._metadata)
         return Change(replaced, self._ids, first, self._matrix, self._metadata)
+
+
+class Load(Upsert):
+    """Write records that come in columns, metadata as the JSON that they are stored as."""
+
+    def __init__(self, block: Block) -> None:
+        super().__init__(())
+        self._block = block
+
+    @property
+    def rows(self) -> int:
+        """How many records it writes."""
+        return len(self._block)
+
+    def prepare(self, dimension: int) -> None:
+        """Take the columns as they are; refuses what `Upsert` refuses."""
+        block = self._block
+        if block and block.matrix.shape != (len(block), dimension):
+            raise InvalidArgument("block", f"shape {block.matrix.shape}", f"{dimension} numbers in each row")
+        _check_ids(block.ids)
+        self._ids, self._metadata = block.ids, block.metadata
+        self._matrix = np.ascontiguousarray(block.matrix, dtype=np.float32)
 
 
 class Patch:
@@ -210,6 +230,13 @@ def encoded_metadata(metadata: dict[str, Any]) -> bytes:
         return encode_metadata(metadata)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidArgument("metadata", metadata, f"what JSON can hold ({error})") from error
+
+
+def _check_ids(ids: list[str]) -> None:
+    if len(set(ids)) != len(ids):
+        raise InvalidArgument("vectors", "an id twice", "ids that are unique within the batch")
+    for id in ids:
+        check_text("id", id)
 
 
 def _matrix(values: Sequence[Vector], dimension: int) -> NDArray[np.float32]:
