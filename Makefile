@@ -8,6 +8,8 @@ SERVERS := .venv-servers
 BROWSER := .venv-browser
 AUDIT := .venv-audit
 ARGS   ?=
+# Tests wait for servers a third of their time, so three at once keep two cores busy.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(2, min(4, (os.cpu_count() or 2) * 3 // 2)))')
 COURSES ?= 10000
 
 # Tests start the program hundreds of times; without kept bytecode it compiles all its modules each time.
@@ -61,7 +63,7 @@ $(BROWSER)/.ready: $(READY)
 	@touch $@
 
 test: setup sdk-venvs servers browser  ## Run the whole test-suite; it starts the servers that it needs
-	@$(BIN)/python -m pytest -n auto --maxprocesses=4 --dist=worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist=worksteal $(ARGS)
 
 check: setup  ## Lint, types, layers, docs: what CI runs before the tests
 	@$(BIN)/ruff format --check .

@@ -182,6 +182,7 @@ class Side:
     async def _once(self, act: Callable[[], Awaitable[T]]) -> T:
         """One call. A cancelled owner waits for it to end: a write that is under way must not outlive the lease."""
         call = asyncio.ensure_future(act())
+        call.add_done_callback(_looked_at)
         half_s = self._context.moving.call_s / 2
         try:
             async with asyncio.timeout(half_s):
@@ -189,6 +190,10 @@ class Side:
         except (asyncio.CancelledError, TimeoutError):
             if not call.done():
                 await asyncio.wait([call], timeout=half_s)
-            if call.done() and not call.cancelled():
-                call.exception()
             raise
+
+
+def _looked_at(call: asyncio.Future[T]) -> None:
+    """Nobody waits for a call that is late; what becomes of it is no news to the event loop either."""
+    if not call.cancelled():
+        call.exception()
