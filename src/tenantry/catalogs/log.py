@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections import deque
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from tenantry.catalogs import rows, schema
+from tenantry.catalogs.grouping import Grouped
 from tenantry.catalogs.leases import hold
 from tenantry.catalogs.rules import not_appendable
 from tenantry.catalogs.store import Store
@@ -37,8 +37,6 @@ _ALLOCATE = (
 _INSERT = sa.insert(_t)
 _SQLITE_ALLOCATE = _ALLOCATE.compile(dialect=sqlite.dialect(paramstyle="named"))
 _SQLITE_INSERT = _INSERT.compile(dialect=sqlite.dialect(paramstyle="named"))
-#: Appends that SQLite commits in one transaction.
-TOGETHER = 64
 
 
 class SqlLog:
@@ -46,6 +44,9 @@ class SqlLog:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    async def aclose(self) -> None:
+        """Nothing is under way that its caller does not wait for."""
 
     async def append(self, index: str, tenant: str, epoch: int, change: Change) -> int:
         """Add a change, durably; returns its place in the tenant's log.
@@ -109,15 +110,11 @@ class SqlLog:
             return int(await connection.scalar(query) or 0)
 
 
-@dataclass
-class _Append:
-    """One that waits: its values, and its place in the log when it has one; None when it was refused."""
-
+class _Append(msgspec.Struct, frozen=True):
     index: str
     tenant: str
     epoch: int
     body: bytes
-    place: asyncio.Future[int | None]
 
 
 class SqliteLog(SqlLog):
@@ -126,42 +123,19 @@ class SqliteLog(SqlLog):
 
     def __init__(self, store: Store) -> None:
         super().__init__(store)
-        self._waiting: deque[_Append] = deque()
-        self._committing: asyncio.Task[None] | None = None
+        self._appends = Grouped(self._commit)
 
     async def append(self, index: str, tenant: str, epoch: int, change: Change) -> int:
         """See `SqlLog.append`, which also finds the words for what is refused."""
-        place: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Append(index, tenant, epoch, encode(change), place))
-        if self._committing is None:
-            self._committing = asyncio.create_task(self._commit())
-        seq = await place
+        seq = await self._appends.add(_Append(index, tenant, epoch, encode(change)))
         return await super().append(index, tenant, epoch, change) if seq is None else seq
 
-    async def _commit(self) -> None:
-        try:
-            while self._waiting:
-                group = [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER))]
-                group = [one for one in group if not one.place.done()]  # the others were cancelled
-                if group:
-                    await self._commit_group(group)
-        finally:
-            self._committing = None
+    async def aclose(self) -> None:
+        """Wait until all is written that was given."""
+        await self._appends.aclose()
 
-    async def _commit_group(self, group: list[_Append]) -> None:
-        def job(connection: sqlite3.Connection) -> list[int | None]:
-            return [_appended(connection, one) for one in group]
-
-        try:
-            places = await self._store.write_at_once(job)
-        except Exception as error:  # it is the answer to each of them
-            for one in group:
-                if not one.place.done():
-                    one.place.set_exception(error)
-            return
-        for one, place in zip(group, places, strict=True):
-            if not one.place.done():
-                one.place.set_result(place)
+    async def _commit(self, group: Sequence[_Append]) -> list[int | None]:
+        return await self._store.write_at_once(lambda connection: [_appended(connection, one) for one in group])
 
 
 def _appended(connection: sqlite3.Connection, one: _Append) -> int | None:

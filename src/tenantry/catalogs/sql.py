@@ -75,6 +75,8 @@ class SqlCatalog:
 
     async def aclose(self) -> None:
         """Close connections; safe to call twice."""
+        await self.audit.aclose()
+        await self.log.aclose()
         await self._store.aclose()
 
 

@@ -452,13 +452,13 @@ class BackendContract(CopyContract, InjectionContract, ManyContract):
         await index.upsert([Record("r00007", values[0], {"old": True})])
         records = [Record(f"r{i:05}", row, {"n": i} if i % 3 else None) for i, row in enumerate(values)]
         handle = cast(Loading, index)
-        await handle.load(block_of(records[:400], backend.dimension))
-        await handle.load(block_of(records[300:], backend.dimension))
+        await handle.load(block_of(records[:400], len(values[0])))
+        await handle.load(block_of(records[300:], len(values[0])))
         found = await index.fetch([record.id for record in records])
         for record in records:
             assert_same_record(backend, found[record.id], record)
         with pytest.raises(InvalidArgument):
-            await handle.load(block_of([Record("new", values[0]), records[0], records[0]], backend.dimension))
+            await handle.load(block_of([Record("new", values[0]), records[0], records[0]], len(values[0])))
         assert await index.fetch(["new"]) == {}
 
     async def test_closing_twice_is_safe(self, backend: VectorBackend, index: Index) -> None:

@@ -53,6 +53,24 @@ class AuditContract:
         assert {entry.at_us for entry in done} == {i * 1_000_000 for i in range(24)}
         assert await flaws(catalog) == []
 
+    async def test_one_that_cannot_be_written_keeps_no_other_out(self, catalog: Catalog) -> None:
+        wrong = deed(3, detail={"n": object()})
+        given = [deed(1), deed(2), wrong, deed(4), deed(5)]
+        done = await asyncio.gather(*(catalog.audit.append(one) for one in given), return_exceptions=True)
+        assert [isinstance(one, Exception) for one in done] == [one is wrong for one in given]
+        assert await flaws(catalog) == []
+        assert len(await catalog.audit.list(Wanted())) == 4
+
+    async def test_who_stops_waiting_keeps_no_other_out(self, catalog: Catalog) -> None:
+        going = [asyncio.create_task(catalog.audit.append(deed(i))) for i in range(12)]
+        await asyncio.sleep(0)
+        for one in going[::3]:
+            one.cancel()
+        done = await asyncio.gather(*going, return_exceptions=True)
+        assert [isinstance(one, asyncio.CancelledError) for one in done] == [i % 3 == 0 for i in range(12)]
+        assert await flaws(catalog) == []
+        assert len(await catalog.audit.list(Wanted())) >= 8
+
     async def test_entries_are_found_by_what_they_are_about(self, catalog: Catalog) -> None:
         for i in range(1, 7):
             await catalog.audit.append(
