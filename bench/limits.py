@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import random
 import time
@@ -16,7 +15,7 @@ from typing import Any
 import msgspec
 
 from bench import clusters
-from bench.measure import Context, Report, median_us, quantile
+from bench.measure import Context, Report, median_us, quantile, without_old_garbage
 from bench.own_time import OwnTime
 from tenantry.clock import SystemClock
 from tenantry.errors import RateLimited, Unavailable
@@ -123,14 +122,9 @@ def _parts(context: Context) -> list[str]:
 
 @contextmanager
 def _steady(wall: bool) -> Iterator[None]:
-    """Own time, and no long pauses for garbage, as in `tenantry.gateway.serve`."""
-    gc.collect()
-    gc.freeze()
-    try:
-        with nullcontext() if wall else OWN.counted():
-            yield
-    finally:
-        gc.unfreeze()
+    """Own time, and no long pauses for garbage."""
+    with without_old_garbage(), nullcontext() if wall else OWN.counted():
+        yield
 
 
 async def _run(context: Context, report: Report) -> None:

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from bench import clusters, data
-from bench.measure import Context, Report, quantile
+from bench.measure import Context, Report, quantile, without_old_garbage
 from tenantry.backends.pgvector import PgvectorBackend
 from tenantry.caches.memory import MemoryRouteCache
 from tenantry.catalogs.sql import open_catalog
@@ -55,6 +55,7 @@ def run(context: Context) -> Report:
         "One question is put to all in turn. 'one request each': the same search without the engine's many-namespace "
         "query. 'one index': everything in one namespace of its own, with an approximate index; that keeps no tenants "
         "apart.",
+        "Each search is written into the audit log before its answer.",
         f"Slow: a shard in memory with a latency of {USUAL_S * 1e3:g} ms answers {SLOW_SHARE:.0%} of its requests "
         f"after {SLOW_TIMES} times that; dead: it never answers (deadline {DEADLINE_S:g} s).",
     ]
@@ -223,7 +224,8 @@ async def _troubled(context: Context, report: Report) -> None:
                 await _ask(cluster, 400)  # so that it is known what is usual
                 if not broken:
                     backends["shard-0"].troubled = True
-                    times = await _ask(cluster, searches)
+                    with without_old_garbage():
+                        times = await _ask(cluster, searches)
                     for share in (0.5, 0.99, 0.995):
                         key = f"slow shard, {hedging}: P{share * 100:g}"
                         found.setdefault(key, []).append(quantile(times, share) * 1e3)
