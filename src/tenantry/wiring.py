@@ -48,7 +48,7 @@ EMBEDDED = "embedded"
 BACKENDS = {
     "chroma": "tenantry.backends.chroma:of_shard",
     "milvus": "tenantry.backends.milvus:MilvusBackend.of_shard",
-    "pgvector": "tenantry.backends.pgvector:PgvectorBackend.of_shard",
+    "pgvector": "tenantry.backends.pgvector:of_shard",
     "pinecone": "tenantry.backends.pinecone:of_shard",
     "qdrant": "tenantry.backends.qdrant:of_shard",
     "testing": "tenantry.testing.eventual_backend:EventualBackend.of_shard",

@@ -38,9 +38,13 @@ class MemoryCollection:
         self.store = MemoryBackend(metric)
         self.store.data["all"] = {}
         self.index = self.store.index("all")
+        self.kind: type[str] | type[int] | None = None
 
     def takes(self, id: str) -> bool:
         return True
+
+    async def kind_of(self, field: str) -> type[str] | type[int] | None:
+        return self.kind
 
     async def put(self, records: Sequence[Record]) -> None:
         await self.index.upsert(records)

@@ -11,7 +11,7 @@ import numpy as np
 import psycopg
 import pytest
 
-from tenantry.backends.pgvector import PgvectorBackend, PgvectorOptions
+from tenantry.backends.pgvector import PgvectorBackend, PgvectorOptions, of_shard
 from tenantry.errors import DeadlineExceeded, InvalidArgument, NotFound, TenantryError, Unavailable
 from tenantry.model.filters import parse_filter
 from tenantry.model.records import Metric, Query, Record
@@ -156,7 +156,7 @@ async def test_two_processes_may_make_the_same_shard_at_once(url: str) -> None:
 )
 def test_options_are_held_to_what_is_allowed(options: dict[str, str], names: str) -> None:
     with pytest.raises(InvalidArgument, match=names) as caught:
-        PgvectorBackend.of_shard(LogicalIndex("docs", 8), Shard("docs", "pg", "pgvector", options))
+        of_shard(LogicalIndex("docs", 8), Shard("docs", "pg", "pgvector", options))
     assert "secret" not in str(caught.value)
 
 

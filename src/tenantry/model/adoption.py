@@ -11,7 +11,7 @@ from tenantry.model.plan import Plan
 
 #: The option of a shard that others laid out, and the kinds of backends that have it.
 FOREIGN: Final = {"adopted": "true"}
-FOREIGN_KINDS: Final = ("chroma", "pinecone", "qdrant")
+FOREIGN_KINDS: Final = ("chroma", "milvus", "pgvector", "pinecone", "qdrant")
 #: The option with the field of metadata that tells tenants apart in one collection.
 TENANT_FIELD: Final = "tenant_field"
 

@@ -113,6 +113,9 @@ class ChromaCollection:
         """Any."""
         return True
 
+    async def kind_of(self, field: str) -> None:
+        """Either, as there are no columns."""
+
     async def put(self, records: Sequence[Record]) -> None:
         """Chroma merges what it is given with what is there: fields that are there and are not given are taken away."""
         ids = [record.id for record in records]

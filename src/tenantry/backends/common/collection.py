@@ -32,6 +32,9 @@ class Collection(Protocol):
     def takes(self, id: str) -> bool:
         """Whether a record that was there before can have such an id."""
 
+    async def kind_of(self, field: str) -> type[str] | type[int] | None:
+        """What all values of a field are, of those that can name a tenant; None: either."""
+
     async def put(self, records: Sequence[Record]) -> None:
         """Write records under the ids that they have."""
 

@@ -67,13 +67,14 @@ class Spelling:
         """Whether the tenant added it, or it was there before."""
         return id.startswith(self._start)
 
-    def written(self, metadata: Metadata | None) -> Metadata:
-        """Metadata as they are kept."""
+    def written(self, metadata: Metadata | None, kind: type[str] | type[int] | None = None) -> Metadata:
+        """Metadata as they are kept, where the field takes values of one kind (None: of any)."""
         kept = {_escaped(key): value for key, value in (metadata or {}).items()}
-        if not self.holds(metadata):
+        named = self._values[-1] if kind is int else self._tenant
+        if not self.holds(metadata) or (kind is not None and type(kept[self._field]) is not type(named)):
             if self._field in kept:
                 kept[self._kept] = kept[self._field]
-            kept |= {self._field: self._tenant, self._flag: True}
+            kept |= {self._field: named, self._flag: True}
         return kept
 
     def read(self, metadata: Metadata | None) -> Metadata | None:
@@ -221,6 +222,7 @@ class FieldTenant(CommonIndex):
     def __init__(self, backend: FieldTenants, namespace: str) -> None:
         super().__init__(namespace, backend.gates, backend.listings)
         self._collection = backend.collection
+        self._field = backend.field
         self._spelling = Spelling(backend.field, namespace)
         self.at_once = max(1, self._collection.at_once // 2)
         self.most_hits = self._collection.most_hits
@@ -228,13 +230,13 @@ class FieldTenant(CommonIndex):
     async def put(self, records: Sequence[Record]) -> None:
         """Each in place of the one that is there, or as a new one of the tenant's."""
         old = set(await self._old([record.id for record in records]))
-        written = self._spelling.written
+        kind = await self._collection.kind_of(self._field)
         await self._collection.put(
             [
                 Record(
                     record.id if record.id in old else self._spelling.added(record.id),
                     record.values,
-                    written(record.metadata),
+                    self._spelling.written(record.metadata, kind),
                 )
                 for record in records
             ]

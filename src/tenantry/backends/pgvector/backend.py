@@ -19,7 +19,6 @@ from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
 from tenantry.backends.common.counting import total
-from tenantry.backends.common.options import options_of
 from tenantry.backends.pgvector.connections import Connections
 from tenantry.backends.pgvector.errors import translated
 from tenantry.backends.pgvector.filters import where_of
@@ -45,7 +44,6 @@ from tenantry.model.records import (
     Selector,
     Update,
 )
-from tenantry.model.topology import LogicalIndex, Shard
 from tenantry.ports import Features
 
 FEATURES = Features(
@@ -84,13 +82,6 @@ class PgvectorBackend:
         self.features = replace(FEATURES, reads_at_once=options.connections)
         self.connections = Connections(url, options)
         self.indexer = Indexer(self.connections, schema, dimension, metric, options.index_from)
-
-    @classmethod
-    def of_shard(cls, index: LogicalIndex, shard: Shard) -> PgvectorBackend:
-        """From a shard's options. Raises InvalidArgument."""
-        options = options_of(PgvectorOptions, shard.options)
-        schema = options.schema_of(index.name, shard.name)
-        return cls(options.connection_url(), schema, index.dimension, index.metric, options)
 
     async def probe(self) -> Features:
         """Connect, make the schema, and say what the store can do. Raises Unavailable, Unsupported, Refused."""

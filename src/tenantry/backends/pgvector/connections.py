@@ -141,14 +141,17 @@ class Connections:
 
     async def _extend(self, connection: Connection) -> None:
         try:
-            await connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+            if not self._options.adopted:  # nothing is made in a database of others
+                await connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+            cursor = await connection.execute("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
+            row = await cursor.fetchone()
         except (psycopg.errors.InsufficientPrivilege, psycopg.errors.FeatureNotSupported, psycopg.errors.UndefinedFile):
+            row = None
+        if row is None:
             raise Unsupported(
                 f"{self.where} has no pgvector: install it, then `CREATE EXTENSION vector` as an administrator"
-            ) from None
-        cursor = await connection.execute("SELECT extversion FROM pg_extension WHERE extname = 'vector'")
-        row = await cursor.fetchone()
-        version = str(row[0]) if row else "none"
+            )
+        version = str(row[0])
         if tuple(int(part) for part in version.split(".")[:2]) < LEAST_VERSION:
             raise Unsupported(
                 f"{self.where} has pgvector {version}; needed: {'.'.join(map(str, LEAST_VERSION))} or newer "
@@ -158,11 +161,13 @@ class Connections:
     async def configure(self, connection: Connection) -> None:
         """Make a new connection ready for vectors."""
         await register_vector_async(connection)
+        set_json_loads(_loads, connection)
+        if self._options.adopted:
+            return
         await connection.execute(
             'CREATE TEMP TABLE IF NOT EXISTS tenantry_incoming (id text COLLATE "C", vector vector, metadata jsonb) '
             "ON COMMIT DELETE ROWS"
         )
-        set_json_loads(_loads, connection)
 
     def _settings(self) -> dict[str, Any]:
         statement_ms = round(self._options.statement_s * 1000)

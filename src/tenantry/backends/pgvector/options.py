@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from tenantry.backends.common.adopted import check_adopted
 from tenantry.backends.common.options import secret, secret_file
 from tenantry.errors import InvalidArgument
 
@@ -22,8 +23,15 @@ class PgvectorOptions(msgspec.Struct, frozen=True):
             ``PGPASSFILE`` or ``~/.pgpass``.
         url_env: name of an environment variable that holds the URL, with its password; in place of ``url``.
         url_file: a file that holds it, likewise.
-        schema: where the shard's tables are; default: ``tenantry_INDEX_SHARD``.
+        schema: where the shard's tables are; default: ``tenantry_INDEX_SHARD``, of adopted ones ``public``.
         layout: ``tables`` (a table for each namespace) or ``partitions`` (of one table of the shard).
+        adopted: tables are as others laid them out, and keep their names; each is a namespace.
+        collection: the one with the records of many tenants, where they share one; with its schema (``sales.items``)
+            unless ``schema`` names that.
+        tenant_field: the column, or else the key of its jsonb, that tells tenants apart; its values are the namespaces.
+        vector: which column of adopted tables has the vectors; default: the only one of type ``vector``.
+        id: which has the ids; default: the primary key.
+        metadata: which, of type jsonb or json, has the fields that are no columns; default: the only one.
         connections: most connections of this process.
         statement_s: longest run of one statement, seconds; builds of indexes are not held to it.
         index_from: vectors from which a namespace gets an HNSW index; below it is searched exactly.
@@ -35,10 +43,23 @@ class PgvectorOptions(msgspec.Struct, frozen=True):
     url_file: str = ""
     schema: str = ""
     layout: Literal["tables", "partitions"] = "tables"
+    adopted: bool = False
+    collection: str = ""
+    tenant_field: str = ""
+    vector: str = ""
+    id: str = ""
+    metadata: str = ""
     connections: Annotated[int, msgspec.Meta(ge=2, le=200)] = 8
     statement_s: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 30.0
     index_from: Annotated[int, msgspec.Meta(ge=1)] = 10_000
     ef_search: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+
+    def check(self) -> None:
+        """That options go together. Raises InvalidArgument."""
+        check_adopted(self.adopted, self.collection, self.tenant_field)
+        for name in ("vector", "id", "metadata"):
+            if getattr(self, name) and not self.adopted:
+                raise InvalidArgument(f"options.{name}", getattr(self, name), "only with adopted=true")
 
     def connection_url(self) -> str:
         """Where to connect to. Raises InvalidArgument."""

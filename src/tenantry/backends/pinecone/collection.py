@@ -31,6 +31,9 @@ class PineconeCollection:
         """ASCII."""
         return takes(id)
 
+    async def kind_of(self, field: str) -> None:
+        """Either, as there are no columns."""
+
     async def put(self, records: Sequence[Record]) -> None:
         """Within Pinecone's limits."""
         await self._index.upsert(records)

@@ -121,6 +121,9 @@ class QdrantCollection:
         """A whole number, or a UUID."""
         return isinstance(_point(id), int) or _is_uuid(id)
 
+    async def kind_of(self, field: str) -> None:
+        """Either, as there are no columns."""
+
     async def put(self, records: Sequence[Record]) -> None:
         """One request."""
         points = [
