@@ -47,7 +47,7 @@ EMBEDDED = "embedded"
 #: Other kinds to what opens a shard; one whose packages are missing has an extra of its name (``tenantry[pgvector]``).
 BACKENDS = {
     "chroma": "tenantry.backends.chroma:of_shard",
-    "milvus": "tenantry.backends.milvus:MilvusBackend.of_shard",
+    "milvus": "tenantry.backends.milvus:of_shard",
     "pgvector": "tenantry.backends.pgvector:of_shard",
     "pinecone": "tenantry.backends.pinecone:of_shard",
     "qdrant": "tenantry.backends.qdrant:of_shard",

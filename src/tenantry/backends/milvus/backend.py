@@ -18,8 +18,7 @@ from tenantry.backends.common.counting import counted, total
 from tenantry.backends.common.gate import Gates
 from tenantry.backends.common.index import CommonIndex
 from tenantry.backends.common.listing import Listings
-from tenantry.backends.common.names import HASH_CHARS, hashed, prefix_of
-from tenantry.backends.common.options import options_of
+from tenantry.backends.common.names import HASH_CHARS, hashed
 from tenantry.backends.common.terms import in_terms, numbers_of, terms_of
 from tenantry.backends.milvus.filters import TERM_CHARS, expression_of, quoted, token
 from tenantry.backends.milvus.options import MilvusOptions
@@ -38,7 +37,6 @@ from tenantry.model.records import (
     Selector,
     as_vector,
 )
-from tenantry.model.topology import LogicalIndex, Shard
 from tenantry.ports import Features
 
 T = TypeVar("T")
@@ -74,12 +72,6 @@ class MilvusBackend:
         self._names = f"{prefix}_names"
         self._has_names = False
 
-    @classmethod
-    def of_shard(cls, index: LogicalIndex, shard: Shard) -> MilvusBackend:
-        """From a shard's options. Raises InvalidArgument."""
-        options = options_of(MilvusOptions, shard.options)
-        return cls(index.dimension, index.metric, prefix_of(options.prefix, index.name, shard.name), options)
-
     @property
     def features(self) -> Features:
         """As the consistency level allows."""
@@ -96,11 +88,11 @@ class MilvusBackend:
     async def create(self, namespace: str) -> None:
         """Its name first, then a collection: a name without a collection does no harm."""
         if not self._has_names:
-            await self._make(self._names, self._names_schema())
+            await self.make(self._names, self._names_schema())
             self._has_names = True
         row = {"id": hashed(namespace), "name": namespace, "vector": [0.0] * NAMES_DIMENSION}
         await self.server.on(self._names, lambda client: client.upsert(self._names, [row]))
-        await self._make(self.collection_of(namespace), self._schema())
+        await self.make(self.collection_of(namespace), self._schema())
 
     async def drop(self, namespace: str) -> None:
         """The collection and all in it, then its name."""
@@ -173,12 +165,12 @@ class MilvusBackend:
         """The level of reads."""
         return self.options.consistency
 
-    async def _make(self, collection: str, schema: CollectionSchema) -> None:
-        """The collection and its index, loaded; what is there of it already stays."""
+    async def make(self, collection: str, schema: CollectionSchema, vector: str = "vector") -> None:
+        """A collection and the index of its vectors, loaded; what is there of it already stays."""
         call, define = self.server.call, self.server.define
         index = AsyncMilvusClient.prepare_index_params()
         index.add_index(
-            "vector",
+            vector,
             index_type="HNSW",
             metric_type=METRICS[self.metric],
             params={"M": self.options.m, "efConstruction": self.options.ef_construction},
@@ -206,6 +198,13 @@ class MilvusBackend:
             "terms", DataType.ARRAY, element_type=DataType.VARCHAR, max_capacity=MOST_TERMS, max_length=TERM_CHARS
         )
         schema.add_field("numbers", DataType.JSON)
+        return schema
+
+    def plain_schema(self) -> CollectionSchema:
+        """As others have it: with dynamic fields for metadata."""
+        schema = AsyncMilvusClient.create_schema(auto_id=False, enable_dynamic_field=True)
+        schema.add_field("id", DataType.VARCHAR, max_length=ID_BYTES, is_primary=True)
+        schema.add_field(self.options.vector or "vector", DataType.FLOAT_VECTOR, dim=self.dimension)
         return schema
 
     def _names_schema(self) -> CollectionSchema:
@@ -275,7 +274,7 @@ class MilvusIndex(CommonIndex):
         return [
             Hit(
                 hit["id"],
-                self._score(hit["distance"]),
+                score_of(self._backend.metric, hit["distance"]),
                 as_vector(hit["entity"]["vector"]) if query.include_values else None,
                 _metadata(hit["entity"]) if query.include_metadata else None,
             )
@@ -333,10 +332,12 @@ class MilvusIndex(CommonIndex):
     async def _on(self, work: Callable[[AsyncMilvusClient], Awaitable[T]]) -> T:
         return await self._backend.server.on(self._collection, work, self.namespace)
 
-    def _score(self, distance: float) -> float:
-        if self._backend.metric is Metric.EUCLIDEAN:
-            return -distance
-        return max(-1.0, min(1.0, distance)) if self._backend.metric is Metric.COSINE else distance
+
+def score_of(metric: Metric, distance: float) -> float:
+    """The score that `Metric` defines."""
+    if metric is Metric.EUCLIDEAN:
+        return -distance
+    return max(-1.0, min(1.0, distance)) if metric is Metric.COSINE else distance
 
 
 async def _unless(there: Callable[[], Awaitable[object]], make: Callable[[], Awaitable[object]]) -> None:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from tenantry.backends.common.adopted import check_adopted
 from tenantry.backends.common.options import secret, secret_file
 from tenantry.errors import InvalidArgument
 
@@ -18,6 +19,10 @@ class MilvusOptions(msgspec.Struct, frozen=True):
         url: of the server, such as ``http://milvus:19530``.
         database: Milvus' own, in which the shard's collections are.
         prefix: what the collections' names begin with; default: ``tenantry_INDEX_SHARD``.
+        adopted: collections are as others laid them out, and keep their names; each is a namespace.
+        collection: the one with the records of many tenants, where they share one.
+        tenant_field: the field, of its schema or dynamic, that tells tenants apart; its values are the namespaces.
+        vector: which field of adopted collections has the vectors; default: the only one of type FLOAT_VECTOR.
         token_env, token_file: an environment variable or a file with ``user:password`` or an API key.
         consistency: ``Strong`` (reads see every acknowledged write) or ``Bounded`` (they may be seconds behind; faster
             on a cluster).
@@ -29,6 +34,10 @@ class MilvusOptions(msgspec.Struct, frozen=True):
     url: str = ""
     database: str = ""
     prefix: str = ""
+    adopted: bool = False
+    collection: str = ""
+    tenant_field: str = ""
+    vector: str = ""
     token_env: str = ""
     token_file: str = ""
     consistency: Literal["Strong", "Bounded"] = "Strong"
@@ -38,7 +47,10 @@ class MilvusOptions(msgspec.Struct, frozen=True):
     ef_search: Annotated[int, msgspec.Meta(ge=1, le=32_768)] = 100
 
     def server(self) -> str:
-        """The URL, checked. Raises InvalidArgument."""
+        """The URL, checked. Raises InvalidArgument, as for all that does not go together."""
+        check_adopted(self.adopted, self.collection, self.tenant_field)
+        if self.vector and not self.adopted:
+            raise InvalidArgument("options.vector", self.vector, "only with adopted=true")
         try:
             parts = urlsplit(self.url)
         except ValueError:

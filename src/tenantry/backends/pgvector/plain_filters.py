@@ -12,13 +12,11 @@ from typing import Any
 import msgspec
 from psycopg import sql
 
-from tenantry.backends.common.collection import OURS
+from tenantry.backends.common.columns import UNSET
 from tenantry.backends.pgvector.fields import document_of, held, json_of, own, spelled
 from tenantry.backends.pgvector.layout import WHOLE, Column, Table
 from tenantry.model.filters import And, Compare, Filter, Op
 
-#: The key of the document with the names of columns that hold something else than the record does.
-UNSET = f"{OURS}-unset"
 _ORDER = {Op.GT: ">", Op.GTE: ">=", Op.LT: "<", Op.LTE: "<="}
 _CASTS = {"text": "text", "varchar": "text", "uuid": "uuid", **dict.fromkeys(WHOLE, "int8")}
 _encode = msgspec.json.encode

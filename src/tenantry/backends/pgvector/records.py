@@ -13,7 +13,7 @@ from psycopg import sql
 from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
-from tenantry.backends.common.collection import OURS
+from tenantry.backends.common.columns import ID, NOTES, UNSET, Columns
 from tenantry.backends.common.index import MOST_HITS
 from tenantry.backends.common.names import HASH_CHARS, hashed
 from tenantry.backends.pgvector.backend import CONFLICTS, INDEXED_TOP_K, TRIES
@@ -32,7 +32,7 @@ from tenantry.backends.pgvector.fields import (
     spelled,
 )
 from tenantry.backends.pgvector.layout import ANY_SIZE, WHOLE, Column, Table
-from tenantry.backends.pgvector.plain_filters import UNSET, field_of, may_be_unset, where_of
+from tenantry.backends.pgvector.plain_filters import field_of, where_of
 from tenantry.backends.pgvector.rows import OPERATORS, score_of, vector_of
 from tenantry.errors import InvalidArgument, Refused
 from tenantry.model.filters import Filter
@@ -41,9 +41,6 @@ from tenantry.model.records import ByFilter, ByIds, Hit, Metadata, Query, Record
 if TYPE_CHECKING:
     from tenantry.backends.pgvector.adopted import AdoptedPgvector
 
-#: The key of the document with an id that the column of ids cannot hold.
-ID = f"{OURS}-id"
-NOTES = (ID, UNSET)
 #: Rows of one page of ids or of values.
 PAGE = 5_000
 #: Bytes of the vectors of one batch.
@@ -261,47 +258,23 @@ class PgvectorTable:
 
 def row_of(table: Table, record: Record) -> Row:
     """A record as it is written. Raises InvalidArgument: the table cannot hold it."""
-    given = dict(record.metadata or {})
-    for note in NOTES:
-        if note in given:
-            raise InvalidArgument(f"metadata.{note}", given[note], "any other name: that one is Tenantry's own")
-    document: dict[str, Any] = {}
-    columns: list[Column] = []
-    values: list[Any] = []
-    unset: list[str] = []
-    for column in table.fields:
-        value = given.pop(column.name, None)
-        fit = _fit(table, column, value)
-        if fit is None and value is not None:
-            document[column.name] = value
-        if fit is None and column.required:
-            unset.append(column.name)
-        else:
-            columns.append(column)
-            values.append(fit)
-    document = {name: spelled(value) for name, value in (document | given).items()}
+    parts = _places(table).parts(record.metadata, table.fields)
+    document = {name: spelled(value) for name, value in parts.rest.items()}
     key = key_of(table, record.id)
     if key is None:
-        raise InvalidArgument("id", record.id, f"{allowed(table.id)} in {_where(table)}")
+        raise InvalidArgument("id", record.id, f"{allowed(table.id)} of {_where(table)}")
     if not _is_direct(table.id, record.id):
         document[ID] = record.id
-    if unset:
-        document[UNSET] = unset
-    if table.document is None and document:
-        _refuse_rest(table, document)
-    return Row(record.id, key, record, document if table.document else None, tuple(columns), tuple(values))
+    if parts.unset:
+        document[UNSET] = parts.unset
+    columns = tuple(column for column in table.fields if column.name in parts.held)
+    values = tuple(parts.held[column.name] for column in columns)
+    return Row(record.id, key, record, document if table.document else None, columns, values)
 
 
-def _fit(table: Table, column: Column, value: Any) -> Any:
-    """The value as the column takes it; None where it does not, and what does is its default or NULL. Raises
-    InvalidArgument: neither does."""
-    fit = None if value is None else held(column, value)
-    if fit is None and column.required and not may_be_unset(table, column):
-        always = " in every record, since it is NOT NULL" if value is None else ""
-        raise InvalidArgument(f"metadata.{column.name}", value, f"{allowed(column)} of {_where(table)}{always}")
-    if fit is None and value is not None and table.document is None:
-        raise InvalidArgument(f"metadata.{column.name}", value, f"{allowed(column)} of {_where(table)}")
-    return fit
+def _places(table: Table) -> Columns:
+    has = table.document is not None
+    return Columns(_where(table), held, allowed, rest=has, aside=has)
 
 
 def metadata_of(table: Table, row: Sequence[Any]) -> Metadata | None:
@@ -337,16 +310,6 @@ def _is_direct(column: Column, id: str) -> bool:
         digits = id.removeprefix("-")
         return id.isascii() and digits.isdigit() and len(digits) < 20 and id == str(int(id)) and -most <= int(id) < most
     return is_uuid(id) if column.kind == "uuid" else held(column, id) is not None
-
-
-def _refuse_rest(table: Table, document: dict[str, Any]) -> None:
-    name, value = next(iter(document.items()))
-    fields = ", ".join(column.name for column in table.fields) or "none"
-    if name.startswith(OURS):  # a tenant's own spelling of the field that tells tenants apart
-        raise InvalidArgument(
-            "metadata", name, f"the tenant itself in each record's tenant field: {_where(table)} has no jsonb for notes"
-        )
-    raise InvalidArgument(f"metadata.{name}", value, f"the columns of {_where(table)}, which has no jsonb: {fields}")
 
 
 def _where(table: Table) -> str:
