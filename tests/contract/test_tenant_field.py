@@ -199,6 +199,28 @@ async def test_a_record_that_was_there_is_replaced_under_its_own_id() -> None:
     assert len(collection.records) == 6
 
 
+@pytest.mark.parametrize("kind", [str, int])
+@pytest.mark.parametrize("given", [None, {FIELD: 42}, {FIELD: "42"}, {FIELD: 42.0}, {FIELD: "globex"}, {"n": 1}])
+async def test_a_field_of_one_kind_of_values_names_the_tenant_in_that_kind(
+    kind: type[str] | type[int], given: dict[str, Any] | None
+) -> None:
+    shared, collection = filled()
+    collection.kind = kind
+    index = shared.index("42")
+    await index.upsert([Record("new", vector(0, 0, 1), given)])
+    kept = collection.records[Spelling(FIELD, "42").added("new")].metadata or {}
+    assert (type(kept[FIELD]), kept[FIELD]) == (kind, kind(42))
+    found = (await index.fetch(["new"]))["new"].metadata
+    assert found == given
+    assert type((found or {}).get(FIELD)) is type((given or {}).get(FIELD))
+    for raw in ({FIELD: 42}, {FIELD: "42"}, {FIELD: {"$exists": True}}):
+        condition = parse_filter(raw)
+        assert condition is not None
+        assert ("new" in {hit.id for hit in await index.query(Query(vector(1), 9, condition))}) == matches(
+            condition, given
+        )
+
+
 @pytest.mark.parametrize("given", [None, {FIELD: "globex"}, {FIELD: ["acme", "globex"]}, {FIELD: True}, {"n": 1}])
 async def test_what_is_written_in_the_field_is_read_back_and_gives_nothing_away(given: dict[str, Any] | None) -> None:
     shared, _ = filled()

@@ -23,6 +23,7 @@ def register(program: typer.Typer) -> None:
         "tenantry adopt --backend pinecone --index one-for-all --tenant-field customer_id --dry-run",
         "tenantry adopt --backend pinecone --index my-index --dry-run",
         "tenantry adopt --backend pinecone --index my-index",
+        "tenantry adopt --backend pgvector --option url_env=APP_PG --option collection=items --tenant-field tenant_id",
     ]
     command(program, "adopt", examples=examples, panel=PANEL, index=False)(adopt)
 
@@ -31,7 +32,10 @@ async def adopt(
     session: Session,
     *,
     backend: Annotated[
-        str, typer.Option("--backend", metavar="KIND", help="Kind of the existing index: pinecone, qdrant, chroma.")
+        str,
+        typer.Option(
+            "--backend", metavar="KIND", help="Kind of the existing index: pinecone, qdrant, chroma, milvus, pgvector."
+        ),
     ],
     index: Annotated[
         str | None, typer.Option("--index", metavar="NAME", help="Name of the existing index; as --option index=NAME.")
