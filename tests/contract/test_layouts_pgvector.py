@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import numpy as np
@@ -45,8 +45,21 @@ def rows(url: str, statement: str) -> list[Any]:
         return connection.execute(statement).fetchall()
 
 
+_opened: list[AdoptedPgvector] = []
+
+
+@pytest.fixture(autouse=True)
+async def closed() -> AsyncIterator[None]:
+    """Close what a test that failed left open: with its pool the event loop does not always end."""
+    yield
+    while _opened:
+        await _opened.pop().aclose()
+
+
 def opened(url: str, metric: Metric = Metric.EUCLIDEAN, **options: str) -> AdoptedPgvector:
-    return AdoptedPgvector(url, 2, metric, PgvectorOptions(adopted=True, **options))
+    engine = AdoptedPgvector(url, 2, metric, PgvectorOptions(adopted=True, **options))
+    _opened.append(engine)
+    return engine
 
 
 async def shared(url: str, table: str, field: str, **options: str) -> FieldTenants:
