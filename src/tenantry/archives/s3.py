@@ -58,7 +58,7 @@ class S3Archive:
         """The URL."""
         return self._where
 
-    async def put(self, name: str, data: bytes) -> bool:
+    async def put(self, name: str, data: bytes | memoryview) -> bool:
         """Durable when it returns."""
         with self._ours(name):
             try:

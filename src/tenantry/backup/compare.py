@@ -75,11 +75,14 @@ class Comparison:
                     cursor, ended = page.cursor, page.cursor is None
                 if count < segment.records:
                     raise self._diverged(f"ends before record {segment.last!r}")
-                whole = joined(parts)
-                held = whole.part(segment.records, len(whole))
+                # A page that goes over the end of the segment is the beginning of the next one.
+                over = count - segment.records
+                here = len(parts[-1]) - over
+                held = parts[-1].part(here, len(parts[-1]))
+                parts[-1] = parts[-1].part(0, here)
                 if checked is not None:
                     await checked
-                checked = asyncio.ensure_future(self._check(segment, whole.part(0, segment.records)))
+                checked = asyncio.ensure_future(self._check(segment, parts))
             if checked is not None:
                 await checked
             if not ended and not held:
@@ -91,8 +94,13 @@ class Comparison:
                 checked.cancel()
                 await asyncio.gather(checked, return_exceptions=True)
 
-    async def _check(self, segment: Segment, found: Block) -> None:
-        if await self._vault.work(lambda: digest_of_columns(found)) == segment.digest:
+    async def _check(self, segment: Segment, parts: Sequence[Block]) -> None:
+        def look() -> tuple[Block, str]:
+            whole = joined(parts)
+            return whole, digest_of_columns(whole)
+
+        found, digest = await self._vault.work(look)
+        if digest == segment.digest:
             return
         wanted = await _unpacked(self._vault, segment, self._dimension)
         different = await self._vault.work(lambda: _first_difference(wanted, found))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from tenantry.backup import lists
-from tenantry.backup.dump import Dumper
+from tenantry.backup.dump import SHARE, Dumper
 from tenantry.backup.jobs import Job
 from tenantry.backup.manifest import (
     FORMAT,
@@ -70,7 +70,8 @@ class Creator:
         self._scope = scope
         self._options = options
         rate = None if options.rate is None else options.rate / options.parallel
-        self._dumper = Dumper(context, vault, rate=rate, recheck=options.full)
+        share = SHARE / options.parallel
+        self._dumper = Dumper(context, vault, rate=rate, recheck=options.full, share=share)
         self._entries: list[Entry] = []
         self._gone: list[Gone] = []
         self._reused = 0

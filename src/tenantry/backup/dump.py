@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol, cast
 
@@ -21,8 +21,8 @@ from tenantry.model.blocks import Block, block_of
 from tenantry.model.topology import Tenant, TenantState
 from tenantry.ports import Features, Index, Snapshotting
 
-#: Of the time, beside other requests.
-SHARE = 0.25
+#: Of the time, beside other requests; of all dumps together.
+SHARE = 0.08
 PAGE = 512
 #: Segments that are encoded and stored while the next one is read.
 MOST_PENDING = 3
@@ -155,8 +155,8 @@ class Dumper:
             while True:
                 began = clock.monotonic()
                 block = await source.page(cursor, PAGE)
-                for whole in cutter.add(block):
-                    await self._begin(whole, pending, done)
+                for parts in cutter.add(block):
+                    await self._begin(parts, pending, done)
                 self.sums.read_records += len(block)
                 self.progressed()
                 cursor = block.cursor
@@ -164,7 +164,7 @@ class Dumper:
                     break
                 packing_s, done.packing_s = done.packing_s, 0.0
                 await throttle.page(len(block), clock.monotonic() - began + packing_s)
-            if (rest := cutter.rest()) is not None:
+            if rest := cutter.rest():
                 await self._begin(rest, pending, done)
             while pending:
                 self._finish(await pending.popleft(), done)
@@ -174,23 +174,25 @@ class Dumper:
             await asyncio.gather(*pending, return_exceptions=True)
         return done
 
-    async def _begin(self, block: Block, pending: deque[asyncio.Task[tuple[Packed, Ref]]], done: _Pass) -> None:
+    async def _begin(
+        self, parts: Sequence[Block], pending: deque[asyncio.Task[tuple[Packed, Ref]]], done: _Pass
+    ) -> None:
         while len(pending) >= MOST_PENDING:
             self._finish(await pending[0], done)
             pending.popleft()
-        pending.append(asyncio.create_task(self._store(block, done)))
+        pending.append(asyncio.create_task(self._store(parts, done)))
 
     def _finish(self, stored: tuple[Packed, Ref], done: _Pass) -> None:
         packed, ref = stored
         done.segments.append(Segment(packed.first, packed.last, packed.records, ref, packed.digest))
         done.bytes += packed.bytes
 
-    async def _store(self, block: Block, done: _Pass) -> tuple[Packed, Ref]:
+    async def _store(self, parts: Sequence[Block], done: _Pass) -> tuple[Packed, Ref]:
         clock = self._context.clock
 
         def work() -> Packed:
             began = clock.monotonic()
-            packed = pack(block)
+            packed = pack(parts)
             done.packing_s += clock.monotonic() - began
             return packed
 

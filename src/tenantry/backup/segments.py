@@ -14,7 +14,7 @@ Ids and metadata are packed with zstd.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import mmh3
@@ -41,7 +41,7 @@ _SEED = 0x7E4A
 class Packed(msgspec.Struct, frozen=True):
     """A segment, encoded: its Parquet bytes, what they hold, and the digest of its columns."""
 
-    data: bytes
+    data: bytes | memoryview
     first: str
     last: str
     records: int
@@ -59,8 +59,8 @@ class Cutter:
         self._parts: list[Block] = []
         self._held = 0
 
-    def add(self, block: Block) -> Iterator[Block]:
-        """Take more records; yields each segment that is complete with them."""
+    def add(self, block: Block) -> Iterator[list[Block]]:
+        """Take more records; yields the parts of each segment that is complete with them."""
         start = 0
         while (end := self._end(block.ids, start)) is not None:
             yield self._cut(block.part(start, end))
@@ -77,18 +77,19 @@ class Cutter:
                 return row + 1
         return None
 
-    def rest(self) -> Block | None:
-        """The last segment, if there is one."""
-        return self._cut(None) if self._parts else None
+    def rest(self) -> list[Block]:
+        """The parts of the last segment; none if there is none."""
+        return self._cut()
 
-    def _cut(self, end: Block | None) -> Block:
-        whole = joined([*self._parts, *([] if end is None else [end])])
+    def _cut(self, *end: Block) -> list[Block]:
+        parts = [*self._parts, *end]
         self._parts, self._held = [], 0
-        return whole
+        return parts
 
 
-def pack(block: Block) -> Packed:
-    """Encode a segment; the same records give the same bytes (with one version of Arrow)."""
+def pack(parts: Sequence[Block]) -> Packed:
+    """Encode a segment; the same records give the same bytes (with one version of Arrow), whatever the parts."""
+    block = joined(parts)
     matrix = np.ascontiguousarray(block.matrix, dtype="<f4")
     split = _pays(matrix)
     columns = [
@@ -113,11 +114,11 @@ def pack(block: Block) -> Packed:
         column_encoding={"id": "PLAIN", values: "BYTE_STREAM_SPLIT" if split else "PLAIN", "metadata": "PLAIN"},
     )
     size = matrix.nbytes + sum(map(len, block.ids)) + sum(len(one) for one in block.metadata if one is not None)
-    data = sink.getvalue().to_pybytes()
+    data = memoryview(sink.getvalue())
     return Packed(data, block.ids[0], block.ids[-1], len(block.ids), size, digest_of_columns(block))
 
 
-def unpack(data: bytes, dimension: int | None, what: str) -> Block:
+def unpack(data: bytes | memoryview, dimension: int | None, what: str) -> Block:
     """The records of a segment, of that dimension unless it is None. Raises Corrupt, naming ``what``."""
     try:
         table: Any = parquet.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(use_threads=False)

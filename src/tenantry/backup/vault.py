@@ -59,7 +59,7 @@ class Cipher:
         self._nonces = _derived(key, b"nonce")
         self._seals = _derived(key, b"seal")
 
-    def name_of(self, data: bytes) -> str:
+    def name_of(self, data: bytes | memoryview) -> str:
         """A name that only who has the key can tell from the data."""
         return hmac.new(self._names, data, hashlib.sha256).hexdigest()
 
@@ -67,7 +67,7 @@ class Cipher:
         """What nobody without the key can make."""
         return hmac.new(self._seals, data, hashlib.sha256).hexdigest()
 
-    def encrypted(self, data: bytes, name: str) -> bytes:
+    def encrypted(self, data: bytes | memoryview, name: str) -> bytes:
         """Nonce, then the encrypted data with their tag, bound to the name."""
         nonce = hmac.new(self._nonces, name.encode() + b"\0" + data, hashlib.sha256).digest()[:NONCE_BYTES]
         return nonce + self._aes.encrypt(nonce, data, name.encode())
@@ -146,7 +146,7 @@ class Vault:
         """Whether all of these are there, as far as `look` has shown, with the lengths that they must have."""
         return all(self._known.get(ref.name) == ref.size for ref in refs)
 
-    async def put(self, data: bytes, *, recheck: bool = False) -> tuple[Ref, bool]:
+    async def put(self, data: bytes | memoryview, *, recheck: bool = False) -> tuple[Ref, bool]:
         """Store an object; whether it was written anew. One of that name with another length, or with ``recheck``
         with other bytes, is damaged and replaced."""
         ref, stored = await self.work(lambda: self._sealed(data))
@@ -173,7 +173,7 @@ class Vault:
             raise Corrupt(f"{where} has {len(stored):,} bytes instead of {ref.size:,}; restore from another backup")
         return await self.work(lambda: self._opened(ref, stored, where))
 
-    def _sealed(self, data: bytes) -> tuple[Ref, bytes]:
+    def _sealed(self, data: bytes | memoryview) -> tuple[Ref, bytes | memoryview]:
         cipher = self._cipher
         digest = hashlib.sha256(data).hexdigest() if cipher is None else cipher.name_of(data)
         name = f"{OBJECTS}{digest[:2]}/{digest}"

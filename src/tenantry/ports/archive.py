@@ -25,7 +25,7 @@ class Archive(Protocol):
     def where(self) -> str:
         """As people know it; never holds a secret."""
 
-    async def put(self, name: str, data: bytes) -> bool:
+    async def put(self, name: str, data: bytes | memoryview) -> bool:
         """Store an object whole, or not at all; False, and nothing is changed, when there is one of that name."""
 
     async def get(self, name: str) -> bytes:

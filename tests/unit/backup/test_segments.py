@@ -22,8 +22,7 @@ def cut(whole, page=777):
     cutter, found = Cutter(whole.matrix.shape[1]), []
     for start in range(0, len(whole), page):
         found += list(cutter.add(whole.part(start, start + page)))
-    rest = cutter.rest()
-    return [*found, *([rest] if rest else [])]
+    return [joined(parts) for parts in [*found, cutter.rest()] if parts]
 
 
 #: Values that give way to packing, and values that do not.
@@ -34,28 +33,28 @@ KINDS = [np.float32, np.float16]
 def test_what_is_packed_comes_back_bit_for_bit(kind):
     whole = block(500, kind=kind)
     whole.matrix[3] = [np.float32(-0.0), np.finfo(np.float32).tiny, 1e-45, np.finfo(np.float32).max]
-    packed = pack(whole)
+    packed = pack([whole])
     back = unpack(packed.data, 4, "it")
     assert back.ids == whole.ids
     assert back.metadata == whole.metadata
     assert back.matrix.tobytes() == whole.matrix.tobytes()
     assert (packed.records, packed.first, packed.last) == (500, whole.ids[0], whole.ids[-1])
-    assert pack(whole).data == packed.data
+    assert pack([whole]).data == packed.data
 
 
 def test_other_tools_can_read_a_segment():
     whole = block(10)
-    table = parquet.read_table(pa.BufferReader(pack(whole).data))
+    table = parquet.read_table(pa.BufferReader(pack([whole]).data))
     assert table.column_names == ["id", "values", "metadata"]
     vectors = [np.frombuffer(one, "<f4") for one in table.column("values").to_pylist()]
     assert (np.stack(vectors) == whole.matrix).all()
     whole = block(100, 64, kind=np.float16)
-    table = parquet.read_table(pa.BufferReader(pack(whole).data))
+    table = parquet.read_table(pa.BufferReader(pack([whole]).data))
     assert (np.array(table.column("values").to_pylist(), np.float32) == whole.matrix).all()
 
 
 def test_vectors_are_packed_where_it_pays():
-    sizes = {kind: len(pack(block(1_000, 256, kind=kind)).data) / (1_000 * 256 * 4) for kind in KINDS}
+    sizes = {kind: len(pack([block(1_000, 256, kind=kind)]).data) / (1_000 * 256 * 4) for kind in KINDS}
     assert sizes[np.float16] < 0.75
     assert 0.99 < sizes[np.float32] < 1.1
 
@@ -71,9 +70,9 @@ def test_segments_are_the_same_whatever_the_pages_and_hold_everything():
 @pytest.mark.parametrize("at", [0, 30_000, 59_999])
 def test_one_record_more_or_less_changes_few_segments(at):
     whole = block(60_000)
-    before = {pack(one).data for one in cut(whole)}
+    before = {pack([one]).data for one in cut(whole)}
     less = joined([one for one in (whole.part(0, at), whole.part(at + 1, len(whole))) if len(one)])
-    after = [pack(one).data for one in cut(less)]
+    after = [pack([one]).data for one in cut(less)]
     assert sum(one not in before for one in after) <= 3
 
 
@@ -82,9 +81,9 @@ def test_one_record_more_or_less_changes_few_segments(at):
 )
 def test_what_is_no_segment_is_named(damage):
     with pytest.raises(Corrupt, match="object 7"):
-        unpack(damage(pack(block(50)).data), 4, "object 7")
+        unpack(damage(pack([block(50)]).data), 4, "object 7")
 
 
 def test_another_dimension_is_named():
     with pytest.raises(Corrupt, match="dimension 4, not 8"):
-        unpack(pack(block(5)).data, 8, "it")
+        unpack(pack([block(5)]).data, 8, "it")
