@@ -62,7 +62,7 @@ class S3Archive:
         """Durable when it returns."""
         with self._ours(name):
             try:
-                await obstore.put_async(self._store, check_name(name), data, mode="create", use_multipart=False)
+                await obstore.put_async(self._store, check_name(name), bytes(data), mode="create", use_multipart=False)
             except (exceptions.AlreadyExistsError, exceptions.PreconditionError):
                 return False
         return True
