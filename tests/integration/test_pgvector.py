@@ -13,8 +13,8 @@ import pytest
 
 from tenantry.backends.pgvector import PgvectorBackend, PgvectorOptions, of_shard
 from tenantry.errors import DeadlineExceeded, InvalidArgument, NotFound, TenantryError, Unavailable
-from tenantry.model.filters import parse_filter
-from tenantry.model.records import Metric, Query, Record
+from tenantry.model.filters import matches, parse_filter
+from tenantry.model.records import Metric, Query, Record, Update
 from tenantry.model.topology import LogicalIndex, Shard
 from tenantry.testing.servers import PostgresServer
 from tenantry.wiring import init_cluster
@@ -204,3 +204,30 @@ async def test_a_namespace_that_another_process_dropped_is_not_found(backend: Pg
     await other.aclose()
     with pytest.raises(NotFound):
         await backend.index("n").query(Query(records_of(1)[0].values, 1))
+
+
+#: Of each the digits that JSON has stand for more than one number of them, or for a whole one.
+LARGE = [9.007199254740995e17, -9.007199254740995e17, 2.0**53, 2.0**62, 1.2345678901234567e20, 1e23, -1e300, 2.0**63]
+
+
+@pytest.mark.parametrize("many", [False, True])
+async def test_large_numbers_come_back_and_are_found_as_they_are(backend: PgvectorBackend, many: bool) -> None:
+    index = backend.index("n")
+    records = [
+        Record(f"n{i:03}", row.values, {"n": LARGE[i % len(LARGE)], "half": i / 2})
+        for i, row in enumerate(records_of(200 if many else len(LARGE)))
+    ]
+    await index.upsert(records)
+    await index.upsert([Record("updated", records[0].values, {"n": 1})])
+    await index.update(Update("updated", set_metadata={"n": LARGE[0]}))
+    found = await index.fetch([record.id for record in records])
+    assert {id: one.metadata for id, one in found.items()} == {one.id: one.metadata for one in records}
+    assert (await index.fetch(["updated"]))["updated"].metadata == {"n": LARGE[0]}
+    for number in LARGE:
+        for term in ({"n": number}, {"n": {"$gte": number}}, {"n": {"$in": [number, 5]}}):
+            condition = parse_filter(term)
+            hits = await index.query(Query(records[0].values, 1_000, condition, include_metadata=True))
+            wanted = {one.id for one in records if matches(condition, one.metadata)}
+            wanted |= {"updated"} if matches(condition, {"n": LARGE[0]}) else set()
+            assert {hit.id for hit in hits} == wanted, term
+            assert all(matches(condition, hit.metadata) for hit in hits)

@@ -25,6 +25,7 @@ from tenantry.backends.pgvector.filters import where_of
 from tenantry.backends.pgvector.indexing import Indexer
 from tenantry.backends.pgvector.many import MOST_TABLES, hit_of, statement_of
 from tenantry.backends.pgvector.names import table_of
+from tenantry.backends.pgvector.numbers import encoded
 from tenantry.backends.pgvector.options import PgvectorOptions
 from tenantry.backends.pgvector.rows import COLUMNS, OPERATORS, Put, copy_in, put_few, record_of, score_of, vector_of
 from tenantry.backends.pgvector.snapshots import HeldTable, held
@@ -309,7 +310,7 @@ class PgvectorIndex:
             "UPDATE {} SET vector = coalesce(%b, vector), metadata = CASE WHEN %s::jsonb IS NULL THEN metadata "
             "ELSE coalesce(metadata, '{{}}') || %s::jsonb END WHERE id = %s"
         ).format(self._table)
-        metadata = None if update.set_metadata is None else Jsonb(update.set_metadata)
+        metadata = None if update.set_metadata is None else Jsonb(update.set_metadata, dumps=encoded)
         return await self._changed(query, [update.values, metadata, metadata, update.id]) == 1
 
     async def delete(self, selector: Selector) -> None:

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import msgspec
 import psycopg
 import psycopg_pool
 from pgvector.psycopg import register_vector_async
@@ -16,6 +15,7 @@ from psycopg.rows import TupleRow
 from psycopg.types.json import set_json_loads
 
 from tenantry.backends.pgvector.errors import translated
+from tenantry.backends.pgvector.numbers import decoded
 from tenantry.backends.pgvector.options import PgvectorOptions
 from tenantry.errors import Unavailable, Unsupported
 
@@ -31,7 +31,6 @@ USUAL_S = 300.0
 LEAST_VERSION = (0, 8)
 #: Each connection's own table, where what is copied in waits to be merged.
 INCOMING = "pg_temp.tenantry_incoming"
-_loads = msgspec.json.Decoder().decode
 
 
 class Connections:
@@ -161,7 +160,7 @@ class Connections:
     async def configure(self, connection: Connection) -> None:
         """Make a new connection ready for vectors."""
         await register_vector_async(connection)
-        set_json_loads(_loads, connection)
+        set_json_loads(decoded, connection)
         if self._options.adopted:
             return
         await connection.execute(

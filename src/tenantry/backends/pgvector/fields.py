@@ -84,16 +84,6 @@ def allowed(column: Column) -> str:
     return f"{_ALLOWED[column.kind]} (column {column.name!r} is {column.kind.removeprefix('_')})"
 
 
-def spelled(value: Any) -> Any:
-    """A value of metadata as JSON is to have it: whole numbers of 64 bits digit by digit, likewise."""
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**63 else value
-
-
-def read(value: Any) -> Any:
-    """A value of metadata from jsonb, which knows no floats: what is over 64 bits was one."""
-    return float(value) if isinstance(value, int) and not -(2**63) <= value < 2**63 else value
-
-
 def kind_of(column: Column) -> type[str] | type[int]:
     """What its values are that can name a tenant."""
     return int if column.kind in NUMBERS else str

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from tenantry.backends.pgvector.numbers import spelled
 from tenantry.model.filters import And, Compare, Filter, Op
 
 _ORDER = {Op.GT: ">", Op.GTE: ">=", Op.LT: "<", Op.LTE: "<="}
@@ -44,4 +45,4 @@ def _compared(term: Compare) -> tuple[str, list[Any]]:
 
 
 def _json(value: Any) -> str:
-    return _encode(value).decode()
+    return _encode(spelled(value)).decode()

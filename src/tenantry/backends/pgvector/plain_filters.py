@@ -13,8 +13,9 @@ import msgspec
 from psycopg import sql
 
 from tenantry.backends.common.columns import UNSET
-from tenantry.backends.pgvector.fields import document_of, held, json_of, own, spelled
+from tenantry.backends.pgvector.fields import document_of, held, json_of, own
 from tenantry.backends.pgvector.layout import WHOLE, Column, Table
+from tenantry.backends.pgvector.numbers import spelled
 from tenantry.model.filters import And, Compare, Filter, Op
 
 _ORDER = {Op.GT: ">", Op.GTE: ">=", Op.LT: "<", Op.LTE: "<="}

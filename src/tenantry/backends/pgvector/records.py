@@ -28,10 +28,9 @@ from tenantry.backends.pgvector.fields import (
     json_of,
     kind_of,
     own,
-    read,
-    spelled,
 )
 from tenantry.backends.pgvector.layout import ANY_SIZE, WHOLE, Column, Table
+from tenantry.backends.pgvector.numbers import read, spelled
 from tenantry.backends.pgvector.plain_filters import field_of, where_of
 from tenantry.backends.pgvector.rows import OPERATORS, score_of, vector_of
 from tenantry.errors import InvalidArgument, Refused

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import msgspec
 import pgvector
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from tenantry.backends.pgvector.connections import INCOMING, Connection
+from tenantry.backends.pgvector.numbers import encoded
 from tenantry.model.records import Metric, Record, Vector
 
 COLUMNS = sql.SQL("id, vector, metadata")
@@ -58,8 +58,4 @@ async def copy_in(connection: Connection, table: sql.Identifier, records: Sequen
 
 
 def _row(record: Record) -> tuple[Any, ...]:
-    return record.id, record.values, None if record.metadata is None else Jsonb(record.metadata, dumps=_dumps)
-
-
-def _dumps(value: Any) -> bytes:
-    return msgspec.json.encode(value)
+    return record.id, record.values, None if record.metadata is None else Jsonb(record.metadata, dumps=encoded)
