@@ -8,8 +8,7 @@ SERVERS := .venv-servers
 BROWSER := .venv-browser
 AUDIT := .venv-audit
 ARGS   ?=
-# Tests wait for servers a third of their time, so three at once keep two cores busy.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(2, min(4, (os.cpu_count() or 2) * 3 // 2)))')
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(2, min(4, os.cpu_count() or 2)))')
 COURSES ?= 10000
 
 # Tests start the program hundreds of times; without kept bytecode it compiles all its modules each time.

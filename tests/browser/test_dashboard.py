@@ -15,6 +15,7 @@ from conftest import HEADERS, log_in, picture, watched
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
 PAGES = ("overview", "tenants", "tenants/northwind", "moves", "plan?aim=balance", "cost", "backups", "keys", "audit")
 LONG_MS = 60_000
+expect.set_options(timeout=15_000)  # three times what Playwright waits: a busy machine answers late
 
 
 def api(url: str, path: str) -> dict[str, object]:

@@ -76,9 +76,9 @@ class LimiterContract:
     async def test_what_is_refused_does_not_count(self, limiter: Limiter) -> None:
         assert await limiter.take("a", SHORT, 4) == 0.0
         for _ in range(4):
-            await self.pass_time(0.1)
+            await self.pass_time(0.05)  # far from the end of the window: a busy machine takes its time besides
             assert await limiter.take("a", SHORT) > 0
-        await self.pass_time(0.12)
+        await self.pass_time(0.32)
         assert await limiter.take("a", SHORT, 4) == 0.0
 
     async def test_closing_twice_is_fine(self, limiter: Limiter) -> None:
