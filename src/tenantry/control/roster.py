@@ -131,6 +131,8 @@ class Rosters:
                 return known[1]
         else:
             await self._catalog.indexes.get(index)
+            if index in self._made:  # another one that asked at the same time was quicker by all of a measurement
+                return self._made[index][1]
             making = self._begin(index)
         return await asyncio.shield(making)
 

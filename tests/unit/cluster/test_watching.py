@@ -68,6 +68,24 @@ async def test_the_list_of_tenants_is_measured_once_for_all_who_ask(lab):
     await rosters.aclose()
 
 
+async def test_who_asks_at_the_same_time_and_is_slow_does_not_measure_again(lab, monkeypatch):
+    rosters = Rosters(lab.catalog, lab.cluster.router.pool, lambda _: Readings(300.0, 1, {}, {}, 0, 0, {}), lab.clock)
+    get, made = lab.catalog.indexes.get, asyncio.Event()
+
+    async def slow(index):
+        await made.wait()
+        return await get(index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lab.catalog.indexes, "get", slow)
+        late = asyncio.create_task(rosters.roster("default"))
+        await asyncio.sleep(0)
+    first = await rosters.roster("default")
+    made.set()
+    assert await late is first
+    await rosters.aclose()
+
+
 async def test_latencies_are_kept_for_an_hour_and_no_longer(lab):
     watching, tenant = lab.cluster.watching, lab.cluster.tenant("acme")
     await tenant.upsert([Record("a", [1.0, 0.0])])
