@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tenantry.catalogs import SqlCatalog, open_catalog
-from tenantry.catalogs.log import TOGETHER
+from tenantry.catalogs.grouping import TOGETHER
 from tenantry.catalogs.store import Store
 from tenantry.errors import Unavailable
 from tenantry.model.changes import Remove
