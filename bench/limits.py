@@ -15,10 +15,11 @@ from typing import Any
 import msgspec
 
 from bench import clusters
-from bench.measure import Context, Report, median_us, quantile, without_old_garbage
+from bench.measure import Context, Report, median_us, quantile
 from bench.own_time import OwnTime
 from tenantry.clock import SystemClock
 from tenantry.errors import RateLimited, Unavailable
+from tenantry.gateway.serve import short_collections
 from tenantry.model.records import Query
 from tenantry.model.topology import Mode, Place, Route
 from tenantry.ports import Features
@@ -123,7 +124,7 @@ def _parts(context: Context) -> list[str]:
 @contextmanager
 def _steady(wall: bool) -> Iterator[None]:
     """Own time, and no long pauses for garbage."""
-    with without_old_garbage(), nullcontext() if wall else OWN.counted():
+    with short_collections(), nullcontext() if wall else OWN.counted():
         yield
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import statistics
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,18 +119,6 @@ def number(value: float) -> str:
 
 def median_us(seconds: Sequence[float]) -> float:
     return statistics.median(seconds) * 1e6
-
-
-@contextmanager
-def without_old_garbage() -> Iterator[None]:
-    """What was made before is not looked through for garbage meanwhile, as in `tenantry.gateway.serve`: that would
-    take a tenth of a second at once."""
-    gc.collect()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def quantile(values: Sequence[float], share: float) -> float:

@@ -15,12 +15,13 @@ import msgspec
 import numpy as np
 
 from bench import clusters, data
-from bench.measure import Context, Report, quantile, without_old_garbage
+from bench.measure import Context, Report, quantile
 from tenantry.backends.pgvector import PgvectorBackend
 from tenantry.caches.memory import MemoryRouteCache
 from tenantry.catalogs.sql import open_catalog
 from tenantry.clock import SystemClock
 from tenantry.cluster import Cluster, Parts
+from tenantry.gateway.serve import short_collections
 from tenantry.model.limits import Limits
 from tenantry.placement import policy
 from tenantry.router.scatter import SearchLimits
@@ -224,7 +225,7 @@ async def _troubled(context: Context, report: Report) -> None:
                 await _ask(cluster, 400)  # so that it is known what is usual
                 if not broken:
                     backends["shard-0"].troubled = True
-                    with without_old_garbage():
+                    with short_collections():
                         times = await _ask(cluster, searches)
                     for share in (0.5, 0.99, 0.995):
                         key = f"slow shard, {hedging}: P{share * 100:g}"

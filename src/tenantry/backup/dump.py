@@ -60,11 +60,10 @@ class Dumper:
     Args:
         rate: most records read a second, of each dump that runs beside others; None: no bound but the load.
         recheck: read back every segment that is there already.
+        share: of the time that each may take beside other requests, over 0 to 1.
     """
 
-    def __init__(
-        self, context: Context, vault: Vault, *, rate: float | None, recheck: bool, share: float = SHARE
-    ) -> None:
+    def __init__(self, context: Context, vault: Vault, *, rate: float | None, recheck: bool, share: float) -> None:
         self._context = context
         self._vault = vault
         self._recheck = recheck

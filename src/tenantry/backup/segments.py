@@ -4,7 +4,7 @@ A segment is a Parquet file with the columns ``id`` (string), ``values`` and ``m
 ascending order of id: any tool that reads Parquet reads it. Values are float32, little-endian, in one of two spellings:
 
 - fixed-length binary, a vector in each, as they are: nothing is gained by packing what most models give, for of four
-  bytes only the exponent's gives way, and a list of numbers takes Parquet five times as long;
+  bytes only the exponent's gives way, and a list of numbers takes Parquet several times as long;
 - a list of floats, stored byte by byte (BYTE_STREAM_SPLIT) and packed with LZ4, where a sample of the segment shows
   that it pays, as with values that were float16 or integers once; see
   https://parquet.apache.org/docs/file-format/data-pages/encodings/. It is the one spelling of formats 1 and 2.

@@ -17,8 +17,8 @@ TOGETHER = 64
 
 
 class Grouped(Generic[T, R]):
-    """Commits items in groups, in the order in which they come. What takes an item's answer back is its caller's
-    cancellation: then it may be written or not.
+    """Commits items in groups, in the order in which they come. An item whose caller is cancelled may be written or
+    not.
 
     Args:
         commit: writes items in one transaction, and gives an answer to each.

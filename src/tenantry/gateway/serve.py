@@ -93,7 +93,7 @@ async def serve(
     cluster.backups.run_schedule()
     cluster.autopilot.start()
     try:
-        with _short_collections():
+        with short_collections():
             await server.serve([listener])
             if left := server.server_state.tasks:  # cancelled when the time of grace was over
                 await asyncio.wait(left, timeout=CANCELLED_WITHIN_S)
@@ -102,7 +102,7 @@ async def serve(
 
 
 @contextlib.contextmanager
-def _short_collections() -> Iterator[None]:
+def short_collections() -> Iterator[None]:
     """Keep what was made until now from garbage collection: to go through modules, classes and caches takes some 60 ms,
     in which nobody is served, and they stay until the end anyway."""
     gc.collect()

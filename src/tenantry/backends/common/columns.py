@@ -37,6 +37,11 @@ class Column(Protocol):
 C = TypeVar("C", bound=Column)
 
 
+def may_be_unset(column: Column, rest: bool) -> bool:
+    """Whether it may hold what no record gave: a default in place of null, of which a note in ``rest`` tells."""
+    return column.required and column.filled and rest
+
+
 class Parts(msgspec.Struct, frozen=True):
     """A record's metadata as they are kept.
 
@@ -89,13 +94,9 @@ class Columns(msgspec.Struct, frozen=True):
             self._refuse(given, columns)
         return parts
 
-    def may_be_unset(self, column: Column) -> bool:
-        """Whether it may hold what no record gave."""
-        return column.required and column.filled and self.rest
-
     def _fit(self, column: Column, value: Any) -> Any:
         fit = None if value is None else self.held(column, value)
-        missing = fit is None and column.required and not self.may_be_unset(column)
+        missing = fit is None and column.required and not may_be_unset(column, self.rest)
         if missing or (fit is None and value is not None and not self.aside):
             always = " in every record, since it is never null" if value is None else ""
             allowed = f"{self.allowed(column)} of {self.where}{always}"

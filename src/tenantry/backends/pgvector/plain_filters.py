@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from psycopg import sql
 
-from tenantry.backends.common.columns import UNSET
+from tenantry.backends.common.columns import UNSET, may_be_unset
 from tenantry.backends.pgvector.fields import document_of, held, json_of, own
 from tenantry.backends.pgvector.layout import WHOLE, Column, Table
 from tenantry.backends.pgvector.numbers import spelled
@@ -41,18 +41,13 @@ def field_of(table: Table, name: str) -> Condition:
     if column is None:
         return _in_document(table, name)
     shown, values = json_of(column), []
-    if may_be_unset(table, column):
+    if may_be_unset(column, table.document is not None):
         shown = sql.SQL("CASE WHEN {} THEN {} END").format(_is_set(table), shown)
         values = [_json(name)]
     if table.document is None:
         return sql.SQL("({})").format(shown), values
     kept, more = _in_document(table, name)
     return sql.SQL("coalesce({}, {})").format(shown, kept), values + more
-
-
-def may_be_unset(table: Table, column: Column) -> bool:
-    """Whether the column may hold what no record gave: a default in place of NULL."""
-    return column.required and column.filled and table.document is not None
 
 
 def _in_document(table: Table, name: str) -> Condition:
@@ -95,7 +90,7 @@ def _equal(table: Table, column: Column, values: tuple[Any, ...]) -> Condition:
     kept, more = _in_document(table, column.name)
     beside = sql.SQL("coalesce({} @> ANY(%s::jsonb[]), false)").format(kept)
     more = [*more, [_json(value) for value in values]]
-    if may_be_unset(table, column):
+    if may_be_unset(column, table.document is not None):
         parts = sql.SQL("({} AND {} OR NOT ({}) AND {})").format(text, _is_set(table), _is_set(table), beside)
         return parts, [*given, _json(column.name), _json(column.name), *more]
     if column.required:
