@@ -57,6 +57,10 @@ class Prometheus:
         assert answer.status_code == 200, answer.text
         return answer.json()["data"]
 
+    def is_ready(self) -> bool:
+        """Whether it has read its storage: until then it listens, and answers questions with 503."""
+        return self._http.get("/-/ready").status_code == 200
+
     def ask(self, expression: str) -> list[Any]:
         """The series that an expression comes to now."""
         found: list[Any] = self.get("query", query=expression)["result"]
@@ -103,7 +107,7 @@ def prometheus_of(gateway: str, key: str, folder: Path) -> Iterator[Prometheus]:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     made = Prometheus(f"http://127.0.0.1:{port}")
     try:
-        until(lambda: process.poll() is not None or made.scrapes() > 0, "a first scrape")
+        until(lambda: process.poll() is not None or (made.is_ready() and made.scrapes() > 0), "a first scrape")
         assert process.poll() is None, (folder / "log").read_text()
         yield made
     finally:
