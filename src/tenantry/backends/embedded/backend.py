@@ -148,11 +148,9 @@ class EmbeddedBackend:
                 waiting, numbers, inline = [], 0, False
         if inline and numbers <= INLINE_NUMBERS:
             await self._engine.take_turn(numbers)
-            look(best, waiting, query, per_namespace)
-            hits = finish(best, query)
+            hits = finish(best, waiting, query, per_namespace)
         else:
-            await self._engine.in_compute(look, best, waiting, query, per_namespace)
-            hits = await self._engine.in_compute(finish, best, query)
+            hits = await self._engine.in_compute(finish, best, waiting, query, per_namespace)
         return Found([FoundIn(namespaces[place], hit) for place, hit in hits], tuple(missing))
 
     async def settled(self) -> None:

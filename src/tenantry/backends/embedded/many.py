@@ -39,23 +39,20 @@ class Best:
         self.top_k = top_k
         self.found: list[Placed] = []
         """From namespaces that float32 cannot take: hits of a search of their own."""
+        self.threshold = -math.inf
+        """A row whose upper bound is below this is not among the best."""
         self._least: NDArray[np.float64] = np.empty(0)
         """The greatest lower bounds of true scores so far, at most ``top_k``."""
         self._kept: list[tuple[int, Snapshot, Rows, NDArray[np.float64]]] = []
         """Place, snapshot, rows, upper bounds of their true scores."""
 
-    @property
-    def threshold(self) -> float:
-        """A row whose upper bound is below this is not among the best."""
-        return float(self._least.min()) if len(self._least) == self.top_k else -math.inf
-
-    def offer(self, place: int, snap: Snapshot, rows: Rows, scores: NDArray[np.float32], error: float) -> None:
-        """Rows of a namespace with their first-pass scores, each within ``error`` of the true one."""
-        wide = scores.astype(np.float64)
-        able = wide + error >= self.threshold
-        if not able.any():
+    def offer(self, place: int, snap: Snapshot, rows: Rows | None, scores: NDArray[np.float32], error: float) -> None:
+        """Rows of a namespace (None: all) with their first-pass scores, each within ``error`` of the true one."""
+        if float(scores.max()) + error < self.threshold:
             return
-        rows, wide = rows[able], wide[able]
+        wide = scores.astype(np.float64)
+        able = np.flatnonzero(wide + error >= self.threshold)
+        rows, wide = able if rows is None else rows[able], wide[able]
         if len(wide) > self.top_k:
             least = np.partition(wide, len(wide) - self.top_k)[len(wide) - self.top_k]
             able = wide + error >= least - error
@@ -64,12 +61,13 @@ class Best:
         if len(bounds) > self.top_k:
             bounds = np.partition(bounds, len(bounds) - self.top_k)[-self.top_k :]
         self._least = bounds
+        if len(bounds) == self.top_k:
+            self.threshold = float(bounds.min())
         self._kept.append((place, snap, rows, wide + error))
 
     def candidates(self) -> list[tuple[int, Snapshot, Rows]]:
         """The rows that can be among the best, by namespace."""
-        threshold = self.threshold
-        able = ((place, snap, rows[upper >= threshold]) for place, snap, rows, upper in self._kept)
+        able = ((place, snap, rows[upper >= self.threshold]) for place, snap, rows, upper in self._kept)
         return [one for one in able if len(one[2])]
 
 
@@ -84,12 +82,15 @@ def look(best: Best, placed: Sequence[tuple[int, Snapshot]], query: Query, per_n
             best.found += [(place, hit) for hit in search(snap, alone)]
             continue
         rows, scores = _scored(snap, query, norm)
-        if len(rows):
+        if len(scores):
             best.offer(place, snap, rows, scores, margin_of(snap, norm) / 2)
 
 
-def finish(best: Best, query: Query) -> list[Placed]:
-    """The best of all, in order; may run in a worker."""
+def finish(
+    best: Best, placed: Sequence[tuple[int, Snapshot]], query: Query, per_namespace: int | None
+) -> list[Placed]:
+    """Go through the last namespaces; the best of all, in order. May run in a worker."""
+    look(best, placed, query, per_namespace)
     order: list[tuple[float, int, str, int, Snapshot | None, Hit | None]] = [
         (-hit.score, place, hit.id, 0, None, hit) for place, hit in best.found
     ]
@@ -101,9 +102,9 @@ def finish(best: Best, query: Query) -> list[Placed]:
     return [(one[1], one[5] or _hit(one[4], one[3], -one[0], query)) for one in order[: best.top_k]]
 
 
-def _scored(snap: Snapshot, query: Query, norm: float) -> tuple[Rows, NDArray[np.float32]]:
-    """The rows of a namespace to look at (those that its index proposes, or all living ones that match), with their
-    first-pass scores."""
+def _scored(snap: Snapshot, query: Query, norm: float) -> tuple[Rows | None, NDArray[np.float32]]:
+    """The rows of a namespace to look at (those that its index proposes, or all living ones that match; None: all that
+    there are), with their first-pass scores."""
     chosen: Rows | None = None
     mask: NDArray[np.bool_] | None = None
     if query.filter is not None:
@@ -120,9 +121,9 @@ def _scored(snap: Snapshot, query: Query, norm: float) -> tuple[Rows, NDArray[np
     if chosen is not None and len(chosen) < GATHER_BELOW * snap.n:
         return chosen, first_pass(snap, query.vector, norm, chosen)
     scores = first_pass(snap, query.vector, norm, slice(0, snap.n))
-    if chosen is None:
-        chosen = np.flatnonzero(snap.alive()) if snap.dead else np.arange(snap.n)
-    return chosen, scores if len(chosen) == snap.n else scores[chosen]
+    if chosen is None and snap.dead:
+        chosen = np.flatnonzero(snap.alive())
+    return chosen, scores if chosen is None else scores[chosen]
 
 
 def _hit(snap: Snapshot | None, row: int, score: float, query: Query) -> Hit:

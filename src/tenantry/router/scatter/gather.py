@@ -19,8 +19,9 @@ from tenantry.router.scatter.places import Placed
 from tenantry.router.scatter.shapes import Outcome, SearchLimits, ShardTiming
 from tenantry.router.scatter.standing import Standing, Standings
 
-#: Up to so many hits every part is asked for all of them: asking twice would cost more than it saves.
-SMALL = 32
+#: Every part is asked for all hits if these are so few, or those of all parts together: what is near lies together
+#: more often than by chance, and asking a part twice costs more than a longer answer.
+SMALL, SMALL_IN_ALL = 32, 8_192
 #: Above, parts are asked for so many that of 100 searches so many need not ask again.
 FIRST_TRY = 0.95
 #: Part of the time that is kept for merging, and at most that many seconds.
@@ -184,7 +185,8 @@ def first_wants(asks: Sequence[Ask], wanted: Wanted, size_of: Callable[[str], in
     """How many hits each request is to ask for at first."""
     if len(asks) < 2 or wanted.per_tenant is not None:
         return [wanted.depth] * len(asks)
-    if wanted.exactness >= 1.0 and wanted.depth <= SMALL:
+    few = wanted.depth <= SMALL or wanted.depth * len(asks) <= SMALL_IN_ALL
+    if wanted.exactness >= 1.0 and few:
         return [wanted.depth] * len(asks)
     known = [[size_of(one.tenant) for one in ask.placed] for ask in asks]
     measured = [size for sizes in known for size in sizes if size is not None]
