@@ -51,15 +51,14 @@ $(SERVERS)/.ready: tests/servers/servers.lock
 	@touch $@
 
 # The dashboard is tried in a real Chromium: the machine's own, or else one that is fetched. Without the network those
-# tests skip, and say so; in CI they fail.
+# tests skip, and say so, and the next `make test` tries again; in CI they fail.
 browser: $(BROWSER)/.ready
 $(BROWSER)/.ready: $(READY)
 	@mkdir -p $(@D)
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || \
-	  { echo "Fetching a headless Chromium into $(@D) (120 MB)"; \
-	    PLAYWRIGHT_BROWSERS_PATH=$(CURDIR)/$(@D) timeout 300 $(BIN)/python -m playwright install --only-shell chromium; } || \
-	  echo "No Chromium could be fetched: install your system's, or the dashboard's tests skip"
-	@touch $@
+	@if command -v chromium || command -v chromium-browser || command -v google-chrome; then touch $@; \
+	  elif echo "Fetching a headless Chromium into $(@D) (120 MB)"; \
+	    PLAYWRIGHT_BROWSERS_PATH=$(CURDIR)/$(@D) timeout 300 $(BIN)/python -m playwright install --only-shell chromium; then touch $@; \
+	  else echo "No Chromium could be fetched: install your system's, or the dashboard's tests skip"; fi
 
 test: setup sdk-venvs servers browser  ## Run the whole test-suite; it starts the servers that it needs
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist=worksteal $(ARGS)

@@ -42,8 +42,9 @@ MAX_RATIO = 1.3
 MAX_LIMITS_US = 15.0
 #: Requests in hand at once at most, as a gateway has a limit too.
 MOST_IN_HAND = 512
-#: Of pgvector; large enough for PostgreSQL, not the generator of the load, to be what is full.
-CONNECTIONS, PG_VECTORS, URL_VARIABLE = 4, 2_000, "TENANTRY_BENCH_LIMITS"
+#: Of pgvector: as many connections as cores; tenants large enough for PostgreSQL, not the generator of the load, to be
+#: what is full.
+CONNECTIONS, PG_VECTORS, URL_VARIABLE = max(2, os.cpu_count() or 1), 2_000, "TENANTRY_BENCH_LIMITS"
 #: Seconds of one stretch of load.
 SERVER_S, EMBEDDED_S = 5.0, 1.0
 

@@ -86,9 +86,7 @@ def look(best: Best, placed: Sequence[tuple[int, Snapshot]], query: Query, per_n
             best.offer(place, snap, rows, scores, margin_of(snap, norm) / 2)
 
 
-def finish(
-    best: Best, placed: Sequence[tuple[int, Snapshot]], query: Query, per_namespace: int | None
-) -> list[Placed]:
+def finish(best: Best, placed: Sequence[tuple[int, Snapshot]], query: Query, per_namespace: int | None) -> list[Placed]:
     """Go through the last namespaces; the best of all, in order. May run in a worker."""
     look(best, placed, query, per_namespace)
     order: list[tuple[float, int, str, int, Snapshot | None, Hit | None]] = [
