@@ -33,10 +33,22 @@ DIMENSION = 16
 #: Vectors of the first tenants, which two shards get before there are others; then those of the many small ones.
 LARGE = {"northwind": 2_400, "globex": 900, "initech": 700, "umbrella": 600, "hooli": 500, "stark": 450, "wayne": 400}
 SMALL = 64
-SETTINGS = {"health_check_s": "1", "health_window_s": "20", "moves_at_once": "8", "moves_per_shard": "8"}
+SETTINGS = {
+    "health_check_s": "1",
+    "health_window_s": "20",
+    "autopilot_check_s": "1",
+    "moves_at_once": "8",
+    "moves_per_shard": "8",
+}
 HEADERS = {"Api-Key": ADMIN_KEY}
-#: What tests ask for to be refused: a login with a wrong key, a plan of a shard that is not there.
-REFUSALS = {(401, "/v1/whoami"), (404, "/v1/indexes/default/plan")}
+#: What tests ask for to be refused: a login with a wrong key, plans of a shard that is not there, an auto-pilot that is
+#: on without a window.
+REFUSALS = {
+    (401, "/v1/whoami"),
+    (404, "/v1/indexes/default/plan"),
+    (404, "/v1/migrations/plan"),
+    (400, "/v1/autopilot"),
+}
 
 
 async def _fill(folder: Path) -> None:

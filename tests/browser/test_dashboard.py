@@ -13,7 +13,20 @@ sys.path.insert(0, str(Path(__file__).parent))
 from conftest import HEADERS, log_in, picture, watched
 
 AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
-PAGES = ("overview", "tenants", "tenants/northwind", "moves", "plan?aim=balance", "cost", "backups", "keys", "audit")
+PAGES = (
+    "overview",
+    "tenants",
+    "tenants/northwind",
+    "moves",
+    "plan?aim=balance",
+    "migrations",
+    "migrations/new",
+    "autopilot",
+    "cost",
+    "backups",
+    "keys",
+    "audit",
+)
 LONG_MS = 60_000
 expect.set_options(timeout=15_000)  # three times what Playwright waits: a busy machine answers late
 
@@ -199,6 +212,86 @@ def test_a_plan_is_made_shown_and_carried_out(page: Page, gateway: str) -> None:
     page.get_by_label("Shard to empty").fill("no-such-shard")
     page.get_by_role("button", name="Plan", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("no-such-shard")
+
+
+def test_a_migration_is_planned_begun_steered_and_rolled_back(page: Page, gateway: str) -> None:
+    log_in(page)
+    before = homes(gateway, "shard-4")
+    assert len(before) > 1
+    show(page, "migrations", "Migrations")
+    page.get_by_role("link", name="Plan one…").click()
+    page.get_by_label("Shards to empty").fill("shard-4")
+    page.get_by_label("To shards").fill("shard-2, shard-3")
+    page.get_by_label("Tenants a wave, %").fill("100")
+    page.get_by_label("Canaries").fill("1")
+    page.get_by_label("Soak, minutes").fill("0")
+    page.get_by_role("button", name="Plan", exact=True).click()
+    expect(rows(page, "Planned waves")).to_have_count(2)
+    expect(rows(page, "Room on the targets")).to_have_count(2)
+    assert homes(gateway, "shard-4") == before  # a plan moves nothing
+    page.get_by_role("button", name="Begin…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Begin").click()
+    card = page.get_by_role("article", name="Migration")
+    expect(card).to_contain_text(f"1 of {len(before)} tenants moved", timeout=LONG_MS)
+    expect(rows(page, "Waves").first).to_contain_text("open", timeout=LONG_MS)
+    picture(page, "migration", whole=True)
+    card.get_by_role("button", name="Pause").click()
+    expect(card.get_by_text("paused", exact=True)).to_be_visible()
+    card.get_by_role("button", name="Go on").click()
+    card.get_by_role("button", name="Next wave now").click()
+    page.get_by_role("dialog").get_by_role("button", name="Next wave now").click()
+    expect(card.get_by_text("done", exact=True)).to_be_visible(timeout=LONG_MS)
+    assert homes(gateway, "shard-4") == set()
+    card.get_by_role("button", name="Roll back").click()
+    page.get_by_role("dialog").get_by_role("button", name="Roll back").click()
+    expect(card.get_by_text("rolled-back", exact=True)).to_be_visible(timeout=LONG_MS)
+    assert homes(gateway, "shard-4") == before
+    page.get_by_role("link", name="Migrations").first.click()
+    expect(rows(page, "Migrations")).to_have_count(1)
+    page.goto("/#/default/migrations/new")
+    page.get_by_label("Shards to empty").fill("no-such-shard")
+    page.get_by_role("button", name="Plan", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("no-such-shard")
+
+
+def test_the_auto_pilot_is_set_and_its_record_is_shown(page: Page, gateway: str) -> None:
+    log_in(page)
+    show(page, "autopilot", "Auto-pilot")
+    expect(page.get_by_text("It does nothing by itself.")).to_be_visible()
+    set_pilot(page, "observe", windows="")
+    expect(page.get_by_text("It writes down which moves it would make")).to_be_visible()
+    expect(rows(page, "Record of the auto-pilot").first).to_be_visible(timeout=LONG_MS)
+    picture(page, "autopilot")
+    set_pilot(page, "on", windows="")
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("windows")
+    assert pilot(gateway) == ("observe", [])
+    page.keyboard.press("Escape")
+    set_pilot(page, "observe", windows="Sat 02:00-05:00 UTC")
+    expect(page.locator(".facts")).to_contain_text("Sat 02:00-05:00 UTC")
+    assert pilot(gateway) == ("observe", ["Sat 02:00-05:00 UTC"])
+    set_pilot(page, "off", windows="")
+    expect(page.get_by_text("It does nothing by itself.")).to_be_visible()
+
+
+def set_pilot(page: Page, stance: str, *, windows: str) -> None:
+    page.get_by_role("button", name="Set…").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("It is").select_option(stance)
+    dialog.get_by_role("textbox", name="Windows").fill(windows)
+    dialog.locator("button[type=submit]").click()
+
+
+def pilot(gateway: str) -> tuple[object, object]:
+    policy = api(gateway, "autopilot")["policy"]
+    assert isinstance(policy, dict)
+    return policy["stance"], policy["windows"]
+
+
+def homes(gateway: str, shard: str) -> set[object]:
+    """The tenants of a shard."""
+    found = api(gateway, "indexes/default/tenants?limit=100")["tenants"]
+    assert isinstance(found, list)
+    return {one["name"] for one in found if one["shard"] == shard}
 
 
 def test_the_bill_and_other_sizes(page: Page, gateway: str) -> None:

@@ -79,7 +79,7 @@ export function Backups({ index }) {
   const running = (jobs.value?.jobs ?? []).filter((job) => job.state === "running").length;
   const ended = (jobs.value?.jobs ?? []).length - running;
   const backups = useLoad((signal) => get("/v1/backups", {}, { signal }), [ended]);
-  useEvery(1_000, running > 0, jobs.again);
+  useEvery(1_000, running > 0, jobs.refresh);
   const test = async (id) => {
     await act.act(() => post(at("backups", id, "verify")));
     jobs.again();
