@@ -166,9 +166,12 @@ class _Reached:
     def __init__(self, process: Process, thing: Any) -> None:
         self._process = process
         self._thing = thing
+        self._parts: dict[str, tuple[Any, Any]] = {}
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._thing, name)
+        if name in self._parts and self._parts[name][0] is found:
+            return self._parts[name][1]
         if inspect.iscoroutinefunction(found):
             process = self._process
 
@@ -190,7 +193,10 @@ class _Reached:
             return call
         if inspect.ismethod(found):
             return lambda *args, **kwargs: _wrapped(self._process, found(*args, **kwargs))
-        return _wrapped(self._process, found)
+        wrapped = _wrapped(self._process, found)
+        if wrapped is not found:
+            self._parts[name] = found, wrapped
+        return wrapped
 
 
 def _wrapped(process: Process, value: Any) -> Any:
