@@ -27,6 +27,7 @@ RESULTS = Path(__file__).parent / "results"
 BENCHES = {
     "route_lookup": ("bench.route_lookup", "route from the in-process cache, and memory of a million routes"),
     "library_overhead": ("bench.library_overhead", "a query through the library against the engine called directly"),
+    "tracing": ("bench.tracing", "a query through the library with tracing and without"),
     "ingest": ("bench.ingest", "durable bulk upsert against bare SQLite with the same pragmas"),
     "many_tenants": ("bench.many_tenants", "P95 of one tenant among 2,000 against among 20"),
     "gateway": ("bench.gateway", "a query over HTTP against an empty handler on the same server"),
