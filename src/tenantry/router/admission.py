@@ -105,9 +105,7 @@ class Admission:
             if plan.requests_per_s is not None and not standing.spend(self._clock.monotonic()):
                 await self._take(key, shard, standing, plan, plan.requests_per_s)
             if self._options.width and (route.mode is Mode.DIRECT or not load.write):
-                gate = self._gates.get((index, shard, load.write))
-                if gate is None:  # an empty one is false, by its length
-                    gate = await self._new_gate(index, shard, load.write)
+                gate = self._gates.get((index, shard, load.write)) or await self._new_gate(index, shard, load.write)
                 if not gate.enter(tenant):
                     await self._wait(gate, index, tenant, plan.weight, load.cost)
         except BaseException:
@@ -120,9 +118,7 @@ class Admission:
         Raises Unavailable."""
         if not self._options.width:
             return Ticket(None, None)
-        gate = self._gates.get((index, shard, False))
-        if gate is None:
-            gate = await self._new_gate(index, shard, False)
+        gate = self._gates.get((index, shard, False)) or await self._new_gate(index, shard, False)
         if not gate.enter(ACROSS):
             await self._wait(gate, index, ACROSS, 1, load.cost)
         return Ticket(gate, None, ACROSS, 1, self._clock.monotonic())

@@ -66,7 +66,8 @@ class Gate:
         self._queue: FairQueue[_Waiter] = FairQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def __len__(self) -> int:
+    @property
+    def waiting(self) -> int:
         """Operations that wait."""
         return len(self._queue)
 

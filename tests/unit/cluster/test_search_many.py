@@ -227,6 +227,15 @@ async def test_less_exact_asks_for_less_and_says_whether_it_is_proven(labs):
         await lab.cluster.search_all(V, exactness=0)
 
 
+async def test_shards_are_asked_once_when_what_is_near_lies_together(labs):
+    lab = await labs(many=True)
+    await fill(lab, tenants=20, each=50)
+    await lab.cluster.tenant("t03").upsert([(f"n{i}", [1.0, 0.3 + i / 1_000]) for i in range(100)])
+    found = await lab.cluster.search_all(V, top_k=100)
+    assert found.exact
+    assert [one.calls for one in found.shards] == [1, 1, 1]
+
+
 async def test_a_filter_makes_it_exact_again(labs):
     """What a filter leaves of each tenant is unknown, so nothing can be said about chances."""
     lab = await labs(many=False)

@@ -27,6 +27,12 @@ def waiting(gate, tenant, weight=1, cost=1, **more):
     return asyncio.ensure_future(gate.wait(tenant, weight, cost, **more))
 
 
+async def test_one_at_which_nobody_waits_is_there_all_the_same():
+    way, _ = gate()
+    assert way.waiting == 0
+    assert way  # else admission makes it anew for each operation
+
+
 async def test_nobody_waits_while_there_is_room():
     way, _ = gate(2)
     assert way.enter("first")
@@ -43,7 +49,7 @@ async def test_a_place_goes_to_whoever_waits():
     assert way.enter("first")
     first, second = waiting(way, "a"), waiting(way, "a")
     await turns()
-    assert len(way) == 2
+    assert way.waiting == 2
     leave(way)
     await turns()
     assert first.done()
