@@ -12,8 +12,9 @@ from tenantry.model.rates import Rate
 from tenantry.model.service import ServicePlan
 from tenantry.model.topology import Mode, Route
 from tenantry.model.usage import Load
-from tenantry.ports import Clock, Limiter, Telemetry
+from tenantry.ports import Clock, Features, Limiter, Telemetry
 from tenantry.router.gate import Gate, GateOptions
+from tenantry.router.loop_gate import LoopGate
 from tenantry.router.planbook import PlanBook
 
 #: Parts of cross-tenant searches wait in one line of their own on each shard, with the weight of one tenant.
@@ -29,8 +30,8 @@ PAUSE_S = 0.1
 #: Set where one request consists of many operations, which had better be slowed down than refused half way.
 patient: ContextVar[bool] = ContextVar("patient", default=False)
 
-#: Of an index and shard: `tenantry.ports.Features.reads_at_once`.
-ReadsAtOnce = Callable[[str, str], Awaitable[int]]
+#: Of an index and shard.
+FeaturesOf = Callable[[str, str], Awaitable[Features]]
 
 
 class Admission:
@@ -58,10 +59,10 @@ class Admission:
         options: GateOptions,
         clock: Clock,
         telemetry: Telemetry,
-        reads_at_once: ReadsAtOnce,
+        features_of: FeaturesOf,
     ) -> None:
         self._telemetry = telemetry
-        self._reads_at_once = reads_at_once
+        self._features_of = features_of
         self._plans = plans
         self._limiter = limiter
         self._options = options
@@ -160,10 +161,11 @@ class Admission:
         return self._tenants.setdefault(key, _Standing())
 
     async def _new_gate(self, index: str, shard: str, write: bool) -> Gate:
-        width = self._options.width
+        made = Gate(shard, self._options, self._clock)
         if not write:
-            width = min(width, await self._reads_at_once(index, shard))
-        made = Gate(shard, msgspec.structs.replace(self._options, width=width), self._clock)
+            features = await self._features_of(index, shard)
+            options = msgspec.structs.replace(self._options, width=min(self._options.width, features.reads_at_once))
+            made = (LoopGate if features.in_process else Gate)(shard, options, self._clock)
         return self._gates.setdefault((index, shard, write), made)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
 
@@ -47,8 +48,7 @@ class Gate:
     (`tenantry.router.shares`), while others used the shard too. Alone, a line is never over its share, and has all. The
     price: beside others, one that asks for more than its share gets less of what they leave free.
 
-    A place is given on in the next turn of the event loop, not at once: operations that never wait themselves (a small
-    query in memory) else would never meet here, but queue up before the loop, where the first come is first served.
+    A place is given on in the next turn of the event loop: those who have come in this one are looked at together.
 
     Args:
         name: of the shard, for messages.
@@ -63,7 +63,7 @@ class Gate:
         self._free = options.width
         self._spare = max(1, options.width // SPARE) if options.width > 1 else 0
         self._shares = Shares()
-        self._queue: FairQueue[_Waiter] = FairQueue()
+        self._queue: FairQueue[Waiter] = FairQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -80,7 +80,7 @@ class Gate:
                 return False
         elif self._queue:
             return False
-        self._free -= 1
+        self._take()
         return True
 
     def _over(self, tenant: str) -> bool:
@@ -95,8 +95,9 @@ class Gate:
             raise self._away(tenant, f"{self._options.per_tenant} operations wait")
         if len(self._queue) >= self._options.per_shard:
             raise Unavailable(f"shard {self.name!r} is busy: {self._options.per_shard} operations wait; try again")
-        waiter = _Waiter(asyncio.get_running_loop().create_future(), self._clock.monotonic(), patient)
+        waiter = Waiter(asyncio.get_running_loop().create_future(), self._clock.monotonic(), patient)
         self._queue.push(tenant, weight, cost, waiter, waiter.since)
+        self._queued()
         try:
             await waiter.turn
         except asyncio.CancelledError:
@@ -110,13 +111,25 @@ class Gate:
         self._shares.use(tenant, weight, now - since, now)
         self._later()
 
+    def _take(self) -> None:
+        self._free -= 1
+
+    def _queued(self) -> None:
+        """Somebody waits, who is let in when a place is given back."""
+
     def _later(self) -> None:
+        self._soon(self._give)
+
+    def _soon(self, act: Callable[[], None]) -> None:
         if self._loop is None or self._loop.is_closed():
             self._loop = asyncio.get_running_loop()
-        self._loop.call_soon(self._give)
+        self._loop.call_soon(act)
 
     def _give(self) -> None:
         self._free += 1
+        self._grant()
+
+    def _grant(self) -> None:
         while self._free and (found := self._next()) is not None:
             flow, waiter = found
             if waiter.turn.done():
@@ -125,13 +138,13 @@ class Gate:
                 waited_ms = (self._clock.monotonic() - waiter.since) * 1_000
                 waiter.turn.set_exception(self._away(flow.key, f"the next one waited {waited_ms:.0f} ms"))
                 continue
-            self._free -= 1
+            self._take()
             waiter.turn.set_result(None)
 
-    def _next(self) -> tuple[Flow[_Waiter], _Waiter] | None:
+    def _next(self) -> tuple[Flow[Waiter], Waiter] | None:
         return self._queue.pop(self._over if self._free <= self._spare else None)
 
-    def _waited_too_long(self, flow: Flow[_Waiter], waiter: _Waiter) -> bool:
+    def _waited_too_long(self, flow: Flow[Waiter], waiter: Waiter) -> bool:
         if waiter.patient:
             return False
         now, target_s = self._clock.monotonic(), self._options.target_s
@@ -146,7 +159,9 @@ class Gate:
         return Unavailable(f"shard {self.name!r} is busy: {why}; try again")
 
 
-class _Waiter:
+class Waiter:
+    """One that waits: its ``turn`` is done when it has a place, or fails when it is turned away; ``since`` when."""
+
     __slots__ = ("patient", "since", "turn")
 
     def __init__(self, turn: asyncio.Future[None], since: float, patient: bool) -> None:

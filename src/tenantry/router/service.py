@@ -12,7 +12,7 @@ from tenantry.model.rates import Rate
 from tenantry.model.records import NamespaceStats
 from tenantry.model.topology import Route
 from tenantry.model.usage import Load
-from tenantry.ports import Catalog, Clock, Limiter, Telemetry
+from tenantry.ports import Catalog, Clock, Features, Limiter, Telemetry
 from tenantry.router.admission import Admission, Ticket
 from tenantry.router.gate import GateOptions
 from tenantry.router.meter import Meter
@@ -69,7 +69,7 @@ class Service:
         self._searches = options.searches_per_minute
         self._room = Room(clock)
         self.plans = PlanBook(catalog.settings, clock, options.plans_s)
-        self.admission = Admission(self.plans, limiter, options.gate, clock, telemetry, self._reads_at_once)
+        self.admission = Admission(self.plans, limiter, options.gate, clock, telemetry, self._features_of)
         self.meter = Meter(clock, on=options.usage_s > 0)
         self.admit: Callable[[str, str, Route, Load], Awaitable[Ticket]] = self.admission.admit
         self.admit_across: Callable[[str, str, Load], Awaitable[Ticket]] = self.admission.admit_across
@@ -135,8 +135,8 @@ class Service:
         await self.plans.aclose()
         await self.admission.aclose()
 
-    async def _reads_at_once(self, index: str, shard: str) -> int:
-        return (await self._pool.backend(index, shard)).features.reads_at_once
+    async def _features_of(self, index: str, shard: str) -> Features:
+        return (await self._pool.backend(index, shard)).features
 
     async def _measured(self, index: str, route: Route) -> NamespaceStats:
         backend = await self._pool.backend(index, route.place.shard)
