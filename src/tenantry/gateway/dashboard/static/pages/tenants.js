@@ -37,10 +37,12 @@ function List({ index, query }) {
   useEffect(() => () => clearTimeout(timer.current), []);
 
   const show = (change) => go(link(index, "tenants", null, { text, shard, sort, down, from: undefined, ...change }), { replace: true });
+  const latest = useRef();
+  latest.current = show; // what was chosen since one typed stays
   const typed = (event) => {
     const value = event.target.value;
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => show({ text: value }), TYPING_MS);
+    timer.current = setTimeout(() => latest.current({ text: value }), TYPING_MS);
   };
   const offered = shard && !names.includes(shard) ? [shard, ...names] : names;
 
