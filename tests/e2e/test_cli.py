@@ -18,7 +18,7 @@ import structlog
 
 from tenantry.cli.main import run as run_program
 
-PROGRAM = [sys.executable, "-m", "tenantry.cli.main"]
+PROGRAM = [sys.executable, "-m", "tenantry"]
 RECORDS = [{"id": f"r{i}", "values": [1, i, 0], "metadata": {"even": i % 2 == 0}} for i in range(5)]
 LINES = "".join(json.dumps(one) + "\n" for one in RECORDS)
 

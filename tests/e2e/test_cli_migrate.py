@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -15,6 +14,22 @@ import pytest
 
 TENANTS = [f"t{number}" for number in range(8)]
 RECORDS = 30
+KILLED = """
+import os, signal, sys
+from tenantry.cli.main import main
+from tenantry.control.mover.context import NoFaults
+
+point, left = sys.argv.pop(1), int(sys.argv.pop(1))
+
+async def reach(self, reached):
+    global left
+    left -= reached == point
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+NoFaults.reach = reach
+main()
+"""
 
 
 class Program:
@@ -24,9 +39,10 @@ class Program:
         self.folder = folder
         self.program = programs / "tenantry"
 
-    def of_its_own(self, *arguments: str) -> list[str]:
-        """The command as a process of its own, to be killed."""
-        return [sys.executable, "-m", "tenantry.cli.main", *arguments, "--data", str(self.folder)]
+    def killed(self, point: str, times: int, *arguments: str) -> int:
+        """The command as a process of its own, which kills itself at a point of its moves; how it ended."""
+        command = [sys.executable, "-c", KILLED, point, str(times), *arguments, "--data", str(self.folder)]
+        return subprocess.run(command, capture_output=True, check=False).returncode
 
     def __call__(self, *arguments: str, code: int = 0, given: str | None = None) -> subprocess.CompletedProcess[str]:
         command = [self.program, *arguments, "--data", self.folder]
@@ -80,15 +96,11 @@ def test_a_migration_from_its_plan_to_its_end(tenantry: Program) -> None:
 @pytest.mark.timeout(240)
 def test_one_that_is_killed_goes_on_when_the_folder_is_next_used(tenantry: Program) -> None:
     start = ("migrate", "start", "--from", "shard-0", "--now", "--soak", "0s", "--at-once", "1", "--wait", "--yes")
-    running = subprocess.Popen(tenantry.of_its_own(*start), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    ends_at = time.monotonic() + 60
-    while moved_in(tenantry.folder) < 2 and time.monotonic() < ends_at:
-        time.sleep(0.02)  # noqa: TID251  # another process's time
-    running.send_signal(signal.SIGKILL)
-    running.wait()
+    assert tenantry.killed("flip.left", 3, *start) == -signal.SIGKILL
+    assert moved_in(tenantry.folder) == 3
     held = tenantry.json("migrate", "status")
     assert held["state"] == "running"
-    assert held["moved"] < len(TENANTS)
+    assert held["moved"] == 2  # the third was done, but not told yet
     again = tenantry.json("migrate", "start", "--from", "shard-0", "--now", "--soak", "0s", "--wait", "--yes")
     assert (again["id"], again["state"], again["moved"]) == (held["id"], "done", len(TENANTS))
     assert set(tenantry.homes().values()) == {"new-0", "new-1"}

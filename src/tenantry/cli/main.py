@@ -168,7 +168,3 @@ def run(arguments: list[str]) -> int:
         say_error("error", f"{message[:1].lower()}{message[1:]}", f"see `{where} --help`")
         return error.exit_code
     return code if isinstance(code, int) else ExitCode.OK
-
-
-if __name__ == "__main__":
-    main()

@@ -92,7 +92,7 @@ def test_help_imports_nothing_heavy():
 @pytest.mark.parametrize(("typed", "offered"), [("tenantry sha", "shard"), ("tenantry tenant su", "suspend")])
 def test_shell_completion(typed, offered):
     asked = {"_TENANTRY_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
-    program = [sys.executable, "-m", "tenantry.cli.main"]
+    program = [sys.executable, "-m", "tenantry"]
     done = subprocess.run(program, env=os.environ | asked, capture_output=True, text=True, check=False)
     assert done.stdout.split() == [offered]
 
