@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -17,6 +16,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 import yaml
+
+from tenantry.testing.servers import free_port
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "alerts.yaml"
 WITHIN_S = 60.0
@@ -68,7 +69,7 @@ class Prometheus:
 
     def scrapes(self) -> int:
         """How many were stored so far."""
-        found = self.ask("count_over_time(up[1h])")
+        found = self.ask("sum_over_time(up[1h])")  # those that succeeded
         return int(found[0]["value"][1]) if found else 0
 
     def close(self) -> None:
@@ -93,9 +94,7 @@ def prometheus_of(gateway: str, key: str, folder: Path) -> Iterator[Prometheus]:
         ],
     }
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [
         binary,
         f"--config.file={folder / 'prometheus.yml'}",

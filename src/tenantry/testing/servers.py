@@ -23,6 +23,9 @@ STOP_S = 20
 #: Between two looks whether a server takes connections, seconds.
 LOOK_S = 0.02
 _TRIES = 3
+#: Where Linux says from which port on it gives them away by itself.
+_PORTS_GIVEN = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_LOWEST_PORT, _PORT_TRIES = 20_000, 20
 _ROLE = "tenantry"
 #: No fsync: these databases live for seconds, and outlive a crash of the server if not of the machine. Small, so that
 #: many test runs fit one machine.
@@ -282,11 +285,17 @@ def _copied(installed: Path, folder: Path) -> Path:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody has at the moment."""
+    """A port of 127.0.0.1 that nobody has at the moment, and that the system gives to nobody who asks for just any: so
+    it is still free when a server that is slow to start takes it, and when one that was killed comes back."""
+    lowest_given = int(_PORTS_GIVEN.read_text().split()[0]) if _PORTS_GIVEN.exists() else 0
+    for _ in range(_PORT_TRIES if lowest_given > _LOWEST_PORT else 0):
+        port = _LOWEST_PORT + secrets.randbelow(lowest_given - _LOWEST_PORT)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        return int(probe.getsockname()[1])
 
 
 def wait_until_listens(process: subprocess.Popen[bytes], port: int, within_s: float, log: Path) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-
 import pytest
 
 from tenantry.cli.api import path_of
 from tenantry.cli.command import DEFAULT_INDEX
 from tenantry.cli.failures import Failure
 from tenantry.model import topology
+from tenantry.testing.servers import free_port
 
 TENANT = {
     "name": "acme",
@@ -116,9 +115,7 @@ def test_a_proxy_without_a_gateway_behind_it_is_for_later(ask, api):
 
 
 def test_nobody_listening_is_for_later(cli):
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        free = one.getsockname()[1]
+    free = free_port()
     done = cli("stats", "--url", f"http://127.0.0.1:{free}")
     assert done.code == 3
     assert f"error: cannot reach http://127.0.0.1:{free}" in done.err
