@@ -7,6 +7,10 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("busy", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")  # a machine that does other things too stands still now and then
 
 pytest.register_assert_rewrite("tenantry.testing")  # contract suites assert as tests do
 

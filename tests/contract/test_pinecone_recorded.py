@@ -92,7 +92,7 @@ async def server() -> AsyncIterator[StubServer]:
 async def backend(server: StubServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PineconeBackend]:
     monkeypatch.setenv("KEY", "pc-key")
     backend = PineconeBackend(
-        2, Metric.COSINE, "", PineconeOptions(host=server.url, api_key_env="KEY", namespaces=2, fresh_within_s=5)
+        2, Metric.COSINE, "", PineconeOptions(host=server.url, api_key_env="KEY", namespaces=2, fresh_within_s=60)
     )
     yield backend
     await backend.aclose()

@@ -18,6 +18,12 @@ from tenantry.testing.servers import free_port, started
 NAMES = ["acme", "été 🙂", "a:b*[c]?", "x" * 512]
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here tests how long Redis is waited for."""
+    monkeypatch.setattr("tenantry.caches.redis.CALL_S", 30.0)
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[RedisServer]:
     with started(RedisServer.start) as server:

@@ -217,7 +217,10 @@ async def check_both_sides(world: World) -> None:
     await world.done(
         "POST", "/vectors/upsert", json={"namespace": TENANTS[0], "vectors": [{"id": "last", "values": vector("last")}]}
     )
-    await asyncio.sleep(0.5)
+    async with asyncio.timeout(60):  # the side that is not read gets it a little later
+        for move in moves:
+            while (await world.done("GET", f"{BASE}/moves/{move['id']}"))["lag"]:
+                await asyncio.sleep(0.05)
     world.gateway.stop()
     async with await open_cluster(world.folder) as cluster:
         for tenant in TENANTS:

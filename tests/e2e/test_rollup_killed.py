@@ -56,7 +56,9 @@ async def test_no_kill_loses_a_copy(tmp_path: Path) -> None:
             await asyncio.sleep(world.chance.uniform(0.3, 1.5))
             await world.kill()
             assert not world.problems, world.problems[:5]
-        await asyncio.sleep(2.0)
+        async with asyncio.timeout(60):
+            while seen.get("roll-up", 0) <= 2 or world.writes <= 200:
+                await asyncio.sleep(0.05)
         world.stopping = True
         await asyncio.gather(*tasks)
         await quiet(world)
@@ -68,8 +70,6 @@ async def test_no_kill_loses_a_copy(tmp_path: Path) -> None:
         assert (rolled["source"], there["source"]) == ("roll-up", "shards")
         assert rolled["hits"] == there["hits"]
         assert compared["records"] == len(there["hits"])
-        assert seen["roll-up"] > 2, seen
-        assert world.writes > 200
         assert not world.problems, world.problems[:5]
     finally:
         await world.client.aclose()

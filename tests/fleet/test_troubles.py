@@ -43,7 +43,7 @@ async def test_a_change_of_route_reaches_every_gateway_at_once(fleet: Fleet) -> 
         began = time.monotonic()
         for number in range(GATEWAYS):
             while (await fleet.ask("POST", "/query", by=number, json=ask)).status_code != status:
-                assert time.monotonic() - began < 5, f"gateway {number} still answers as before {action}"
+                assert time.monotonic() - began < 30, f"gateway {number} still answers as before {action}"
                 await asyncio.sleep(0.01)
 
 
@@ -187,6 +187,7 @@ async def test_redis_comes_and_goes(fleet: Fleet) -> None:
 async def test_gateways_are_restarted_one_after_the_other(fleet: Fleet) -> None:
     """Behind clients that go elsewhere when a connection breaks, no request fails: not even with "try again"."""
     fleet.patient = False
+    fleet.request_s = 20.0
 
     async def trouble() -> None:
         for number in range(GATEWAYS):

@@ -36,7 +36,7 @@ AT_ONCE = {"moves_at_once": 8, "moves_per_shard": 8}
 
 
 def fill(url: str) -> None:
-    with httpx.Client(base_url=url, headers={"Api-Key": ADMIN_KEY}) as http:
+    with httpx.Client(base_url=url, headers={"Api-Key": ADMIN_KEY}, timeout=60) as http:
         for name in TENANTS:
             vectors = [{"id": f"old-{n}", "values": [1.0, n, 0, 0], "metadata": {"n": n}} for n in range(RECORDS)]
             assert http.post("/vectors/upsert", json={"namespace": name, "vectors": vectors}).status_code == 200
@@ -134,7 +134,7 @@ def fill_one(url: str) -> None:
         for n in range(120)
     ]
     vectors.append({"id": "nobody", "values": [1, 1, 1, 1]})
-    with httpx.Client(base_url=url, headers={"Api-Key": ADMIN_KEY}) as http:
+    with httpx.Client(base_url=url, headers={"Api-Key": ADMIN_KEY}, timeout=60) as http:
         assert http.post("/vectors/upsert", json={"vectors": vectors}).status_code == 200
 
 
@@ -183,7 +183,7 @@ async def test_tenants_of_one_collection_are_adopted_by_a_field_and_moved_off(
                 await moved(cluster, name, "shard-0")
                 assert len(await cluster.tenant(name).fetch([f"doc~{n}" for n in range(120)])) == 30
             await cluster.moves.purge()
-            with httpx.Client(base_url=gateway.url, headers={"Api-Key": ADMIN_KEY}) as http:
+            with httpx.Client(base_url=gateway.url, headers={"Api-Key": ADMIN_KEY}, timeout=60) as http:
                 left = http.get("/vectors/list", params={"limit": 100}).json()["vectors"]
             assert len(left) == 61  # those of the others, as they were, and nobody's
             assert not [one["id"] for one in left if one["id"].startswith("_tenantry")]

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from backup_lab import everything, filled, restoring
 
 SIZES = {"acme": 600, "bigcorp": 300}
-LEASE_S = 1.0
+LEASE_S = 4.0
 WRITER = "backup"
 
 
@@ -55,10 +55,13 @@ async def taken_by(leases, owner: str) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_one_process_writes_at_a_time(tmp_path: Path, pair: tuple[Cluster, Cluster], leases) -> None:
+async def test_one_process_writes_at_a_time(
+    tmp_path: Path, pair: tuple[Cluster, Cluster], leases, monkeypatch: pytest.MonkeyPatch
+) -> None:
     one, two = pair
     archive = str(tmp_path / "archive")
-    slow = asyncio.create_task(one.backups.create(archive, rate=200))
+    monkeypatch.setattr("tenantry.backup.service.LEASES", 1)  # the second gives up before the first is done
+    slow = asyncio.create_task(one.backups.create(archive, rate=100))
     while await leases.get(WRITER) is None:
         await asyncio.sleep(0.01)
     with pytest.raises(Refused, match="written by another process of this cluster"):

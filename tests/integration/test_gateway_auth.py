@@ -49,7 +49,7 @@ class Served:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with running_gateway(tmp_path_factory.mktemp("auth") / "data", search_cache_s="60") as gateway:
-        with httpx.Client(base_url=gateway.url, headers={"Api-Key": ADMIN_KEY}) as http:
+        with httpx.Client(base_url=gateway.url, headers={"Api-Key": ADMIN_KEY}, timeout=60) as http:
             for tenant in (OWN, OTHER):
                 body = {"namespace": tenant, "vectors": [{"id": "a", "values": VECTOR, "metadata": {"who": tenant}}]}
                 assert http.post("/vectors/upsert", json=body).status_code == 200
@@ -62,7 +62,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def http(served: Served) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=served.url) as client:
+    with httpx.Client(base_url=served.url, timeout=60) as client:
         yield client
 
 
@@ -227,7 +227,10 @@ def test_health_needs_no_key_and_metrics_do(http: httpx.Client, served: Served) 
 
 
 def test_open_access_on_loopback(tmp_path: Path) -> None:
-    with running_gateway(tmp_path / "data", admin_key=None) as gateway, httpx.Client(base_url=gateway.url) as http:
+    with (
+        running_gateway(tmp_path / "data", admin_key=None) as gateway,
+        httpx.Client(base_url=gateway.url, timeout=60) as http,
+    ):
         check_open(gateway, http)
 
 

@@ -24,7 +24,7 @@ ADMIN = {"Api-Key": ADMIN_KEY}
 def http(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     with (
         running_gateway(tmp_path_factory.mktemp("bad") / "data", dimension=4) as gateway,
-        httpx.Client(base_url=gateway.url, headers=ADMIN) as client,
+        httpx.Client(base_url=gateway.url, headers=ADMIN, timeout=60) as client,
     ):
         body = {"namespace": "kept", "vectors": [{"id": "a", "values": V, "metadata": {"k": 1}}]}
         assert client.post("/vectors/upsert", json=body).status_code == 200

@@ -25,7 +25,7 @@ from gateway_process import ADMIN_KEY, GatewayProcess, running_gateway
 ADMIN = {"Api-Key": ADMIN_KEY}
 V = [0.5] * 8
 #: No kept connections, as gateways come and go.
-HTTP = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0))
+HTTP = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), timeout=60)
 
 
 def answer_of(client: socket.socket) -> bytes:
@@ -129,7 +129,10 @@ def test_writes_under_load_are_all_there_after_sigterm(tmp_path: Path) -> None:
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(write, range(4)))
     assert len(acknowledged) > 50
-    with running_gateway(tmp_path / "data") as again, httpx.Client(base_url=again.url, headers=ADMIN) as http:
+    with (
+        running_gateway(tmp_path / "data") as again,
+        httpx.Client(base_url=again.url, headers=ADMIN, timeout=60) as http,
+    ):
         stored: set[str] = set()
         token = ""
         while True:

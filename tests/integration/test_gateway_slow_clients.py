@@ -34,8 +34,7 @@ class Served:
 
 
 @pytest.fixture
-async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
-    monkeypatch.setattr(protocol, "TAKEN_WITHIN_S", 0.3)
+async def served() -> AsyncIterator[Served]:
     app = Served()
     config = uvicorn.Config(app, http=BoundedProtocol, ws="none", lifespan="off", log_config=None)
     server = uvicorn.Server(config)
@@ -47,7 +46,8 @@ async def served(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
     await running
 
 
-async def test_a_client_that_takes_nothing_is_cut_off(served: Served) -> None:
+async def test_a_client_that_takes_nothing_is_cut_off(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "TAKEN_WITHIN_S", 0.3)
     _, writer = await asyncio.open_connection(*served.listener.getsockname(), limit=2**12)
     writer.transport.pause_reading()  # type: ignore[attr-defined]
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -56,7 +56,17 @@ async def test_a_client_that_takes_nothing_is_cut_off(served: Served) -> None:
     writer.close()
 
 
-async def test_a_client_that_takes_its_time_gets_everything(served: Served) -> None:
+async def test_a_client_that_takes_its_time_gets_everything(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time that it takes something, the timer that would cut it off is taken back."""
+    timers: list[asyncio.TimerHandle] = []
+    pause = BoundedProtocol.pause_writing
+
+    def paused(self: BoundedProtocol) -> None:
+        pause(self)
+        assert self._taken_timer is not None
+        timers.append(self._taken_timer)
+
+    monkeypatch.setattr(BoundedProtocol, "pause_writing", paused)
     reader, writer = await asyncio.open_connection(*served.listener.getsockname())
     writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     got = 0
@@ -69,4 +79,6 @@ async def test_a_client_that_takes_its_time_gets_everything(served: Served) -> N
             if got % 7 == 0:
                 await asyncio.sleep(0.01)
     assert got == SIZE
+    assert len(timers) > 1
+    assert all(timer.cancelled() for timer in timers)
     writer.close()

@@ -54,14 +54,16 @@ async def test_a_revocation_reaches_another_process_within_a_second(postgres_url
         for _ in range(2):
             await two.keys.authenticate(secret)
             await one.keys.revoke(key.id)
-            began = time.monotonic()
+            began = last = time.monotonic()
             while True:
+                asked = time.monotonic()
                 try:
                     await two.keys.authenticate(secret)
                 except Unauthenticated:
-                    took.append(time.monotonic() - began)
                     break
+                last = asked
                 await asyncio.sleep(0.005)
+            took.append(last - began)  # then the key was let in for the last time
             key, secret = await one.keys.create("acme")
         assert max(took) < 1.0 + 0.5, took
         _, fresh = await one.keys.rotate(key.id, overlap_s=0)

@@ -20,7 +20,7 @@ def test_the_stats_of_an_index_become_a_card(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PINECONE_API_KEY", ADMIN_KEY)
     with running_gateway(tmp_path / "data", dimension=4) as gateway:
-        with httpx.Client(base_url=gateway.url, headers={"Api-Key": ADMIN_KEY}) as http:
+        with httpx.Client(base_url=gateway.url, headers={"Api-Key": ADMIN_KEY}, timeout=60) as http:
             for n in range(88):
                 vectors = [{"id": f"r{i}", "values": [1.0, i, 0, 0]} for i in range(40 if n == 0 else 1)]
                 answer = http.post("/vectors/upsert", json={"namespace": f"t{n:02}", "vectors": vectors})

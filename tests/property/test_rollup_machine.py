@@ -25,7 +25,7 @@ class RollupMachine(ClusterMachine):
     @initialize()
     def start(self):
         self.cluster = self.run(init_cluster(self.folder, dimension=3, shards=2))
-        self.run(self.cluster.rollups.on(wait_s=20.0))
+        self.run(self.cluster.rollups.on(wait_s=60.0))
 
     @precondition(lambda self: self.model)
     @rule(data=st.data())
@@ -45,13 +45,15 @@ class RollupMachine(ClusterMachine):
 
     @rule(vector=VALUES, condition=st.none() | FILTERS, some=st.booleans())
     def search_the_copies(self, vector, condition, some):
-        compared = self.run(self.cluster.rollups.verify(wait_s=20.0))
+        compared = self.run(self.cluster.rollups.verify(wait_s=60.0))
         assert compared.whole, compared
         active = sorted(set(self.model) - self.suspended)
         assert compared.records == sum(len(self.model[name]) for name in active)
         chosen = active[:2] if some and active else None
         found = self.run(
-            self.cluster.search_all(vector, tenants=chosen, top_k=1_000, filter=condition, max_lag_s=OLD_S)
+            self.cluster.search_all(
+                vector, tenants=chosen, top_k=1_000, filter=condition, max_lag_s=OLD_S, deadline_s=60.0
+            )
         )
         if chosen is None and active:
             assert found.source == "roll-up", found.why_shards

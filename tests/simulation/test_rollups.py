@@ -45,7 +45,7 @@ def test_it_is_as_fresh_as_it_says_and_right_in_the_end() -> None:
     assert all(seen[point] == COURSES for point in rolled.POINTS), seen
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("mutant", rolled.MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_what_is_left_out_is_found(mutant) -> None:
     with mutants.mutated(mutant):

@@ -17,6 +17,8 @@ The fixture gives one that has let nothing through. Needs pytest and pytest-asyn
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -63,23 +65,41 @@ class LimiterContract:
             await limiter.take("a", LONG, cost)
         assert await limiter.take("a", LONG, 10) == 0.0
 
+    async def undisturbed(self, course: Callable[[str], Awaitable[None]]) -> None:
+        """Go through a course with a key of its own; anew, if it failed and the clock says that it took too long."""
+        for number in range(20):
+            begun = time.monotonic()
+            try:
+                await course(str(number))
+            except AssertionError:
+                if time.monotonic() - begun < SHORT.window_s or number == 19:
+                    raise
+            else:
+                return
+
     async def test_after_the_time_that_it_said_the_next_passes(self, limiter: Limiter) -> None:
-        assert await limiter.take("a", SHORT, 1) == 0.0
-        await self.pass_time(0.2)
-        assert await limiter.take("a", SHORT, 3) == 0.0
-        wait = await limiter.take("a", SHORT)
-        assert 0.0 < wait <= 0.32
-        await self.pass_time(wait + 0.005)
-        assert await limiter.take("a", SHORT) == 0.0
-        assert await limiter.take("a", SHORT) > 0.0
+        async def course(key: str) -> None:
+            assert await limiter.take(key, SHORT, 1) == 0.0
+            await self.pass_time(0.2)
+            assert await limiter.take(key, SHORT, 3) == 0.0
+            wait = await limiter.take(key, SHORT)
+            assert 0.0 < wait <= 0.32
+            await self.pass_time(wait + 0.005)
+            assert await limiter.take(key, SHORT) == 0.0
+            assert await limiter.take(key, SHORT) > 0.0
+
+        await self.undisturbed(course)
 
     async def test_what_is_refused_does_not_count(self, limiter: Limiter) -> None:
-        assert await limiter.take("a", SHORT, 4) == 0.0
-        for _ in range(4):
-            await self.pass_time(0.05)  # far from the end of the window: a busy machine takes its time besides
-            assert await limiter.take("a", SHORT) > 0
-        await self.pass_time(0.32)
-        assert await limiter.take("a", SHORT, 4) == 0.0
+        async def course(key: str) -> None:
+            assert await limiter.take(key, SHORT, 4) == 0.0
+            for _ in range(4):
+                await self.pass_time(0.05)
+                assert await limiter.take(key, SHORT) > 0
+            await self.pass_time(0.32)
+            assert await limiter.take(key, SHORT, 4) == 0.0
+
+        await self.undisturbed(course)
 
     async def test_closing_twice_is_fine(self, limiter: Limiter) -> None:
         await limiter.take("a", LONG)

@@ -27,7 +27,7 @@ async def labs(lab, tmp_path):
     async def make(name="one", sole=True, **parts):
         other = type(lab)(
             await open_catalog(f"sqlite:///{tmp_path}/{name}.db"),
-            **{"clock": SystemClock(), "token": secrets.token_hex, "sole": sole, "search_deadline_s": 5.0, **parts},
+            **{"clock": SystemClock(), "token": secrets.token_hex, "sole": sole, "search_deadline_s": 60.0, **parts},
         )
         other.backends = stores.setdefault(name, {})
         made.append(other.cluster)

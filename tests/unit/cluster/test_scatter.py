@@ -3,6 +3,8 @@ import pytest
 
 from tenantry.errors import InvalidArgument, NotFound, Unavailable
 
+from .conftest import outwaited
+
 
 async def fill(lab, tenants=12, each=5):
     rng = np.random.default_rng(7)
@@ -58,9 +60,9 @@ async def test_a_dead_shard_is_named_and_the_others_answer(lab):
 async def test_a_slow_shard_is_left_behind_at_the_deadline(lab):
     await fill(lab)
     lab.backend("shard-2").gate.clear()
-    found = await lab.cluster.search_all([1, 0], top_k=100, deadline_s=0.05)
+    found = await outwaited(lab.cluster.search_all([1, 0], top_k=100, deadline_s=50), lab.backend("shard-2"))
     assert list(found.missing_shards) == ["shard-2"]
-    assert "0.05 s" in found.missing_shards["shard-2"]
+    assert "50 s" in found.missing_shards["shard-2"]
 
 
 async def test_suspended_tenants_are_left_out(lab):

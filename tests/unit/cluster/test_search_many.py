@@ -13,6 +13,8 @@ from tenantry.router.scatter import Outcome, SearchLimits
 from tenantry.router.service import ServiceOptions
 from tenantry.testing.memory_backend import MemoryBackend
 
+from .conftest import outwaited
+
 V = [1.0, 0.3]
 
 
@@ -55,7 +57,7 @@ def order(rows, vector=V):
 
 
 async def until(condition):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0)
 
@@ -270,16 +272,16 @@ class TestBreaker:
         assert set(lab.cluster.scatter.breakers("default").values()) == {"closed"}
 
     async def test_a_probe_does_not_wait_long(self, labs):
-        lab = await labs(searching=SearchLimits(probe_s=0.02), search_deadline_s=0.1)
+        lab = await labs(searching=SearchLimits(probe_s=5), search_deadline_s=60)
         await fill(lab)
         sick = lab.backend("shard-1")
         sick.gate.clear()
         for _ in range(5):
-            found = await lab.cluster.search_all(V)
-            assert "0.1 s" in found.missing_shards["shard-1"]
+            found = await outwaited(lab.cluster.search_all(V), sick)
+            assert "60 s" in found.missing_shards["shard-1"]
         lab.clock.advance(5)
-        found = await lab.cluster.search_all(V)
-        assert "0.02 s" in found.missing_shards["shard-1"]
+        found = await outwaited(lab.cluster.search_all(V), sick)
+        assert "5 s" in found.missing_shards["shard-1"]
         assert lab.cluster.scatter.breakers("default")["shard-1"] == "open"
         sick.gate.set()
 
@@ -287,7 +289,8 @@ class TestBreaker:
         await fill(lab)
         lab.backend("shard-1").gate.clear()
         for _ in range(10):
-            await lab.cluster.search_all(V, deadline_s=0.01)
+            found = await outwaited(lab.cluster.search_all(V, deadline_s=10), lab.backend("shard-1"))
+            assert "10 s" in found.missing_shards["shard-1"]
         assert lab.cluster.scatter.breakers("default")["shard-1"] == "closed"
         lab.backend("shard-1").gate.set()
 
@@ -309,7 +312,7 @@ class SlowFirst(MemoryBackend):
 class TestHedge:
     @pytest.fixture
     async def slow(self, labs):
-        lab = await labs(shards=1, search_deadline_s=2.0)
+        lab = await labs(shards=1)
         lab.cluster.router.pool._open_backend = lambda index, shard: lab.backends.setdefault(
             (index.name, shard.name), SlowFirst(index.metric, many=True)
         )
@@ -326,18 +329,16 @@ class TestHedge:
         assert not found.partial
         assert [one.hedges for one in found.shards] == [1]
         assert len(found.hits) == 5
-        assert found.took_ms < 1_000
 
     async def test_no_more_than_one_in_twenty(self, slow):
         for _ in range(25):
             await slow.cluster.search_all(V)
-        backend, hedges, late = slow.backend("shard-0"), 0, 0
+        late = 0
         for _ in range(3):
-            backend.armed = True
-            found = await slow.cluster.search_all(V, deadline_s=0.05)
-            hedges += sum(one.hedges for one in found.shards)
-            late += found.partial
-        assert (hedges, late) == (1, 2)
+            slow.backend("shard-0").armed = True
+            late += (await slow.cluster.search_all(V, deadline_s=1.0)).partial
+        assert slow.cluster.scatter._standings.of("default", "shard-0").hedges == 1
+        assert late >= 2
 
     async def test_without_hedging_it_is_late(self, labs):
         lab = await labs(shards=1, searching=SearchLimits(hedge_share=0.0))
@@ -360,7 +361,7 @@ async def test_cancelling_ends_what_is_under_way(labs):
         backend.gate.clear()
     before = asyncio.all_tasks()
     search = asyncio.create_task(lab.cluster.search_all(V, deadline_s=60))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not all("query" in backend.calls for backend in lab.backends.values()):
             await asyncio.sleep(0)
     search.cancel()

@@ -34,7 +34,7 @@ class Traced:
         provider.add_span_processor(SimpleSpanProcessor(self.exporter))
         self.telemetry = PrometheusTelemetry()
         self.lab = type(lab)(
-            catalog, tracer=OtelTracer(provider), telemetry=self.telemetry, clock=SystemClock(), search_deadline_s=5.0
+            catalog, tracer=OtelTracer(provider), telemetry=self.telemetry, clock=SystemClock(), search_deadline_s=60.0
         )
         self.cluster = self.lab.cluster
         app = build_app(self.cluster, admin_key=KEY, telemetry=self.telemetry)

@@ -102,8 +102,8 @@ class Desk:
                 self.clock,
                 embedder=self.embedder,
                 limits=limits or Limits(),
-                request_timeout_s=5.0,
-                search_deadline_s=5.0,
+                request_timeout_s=60.0,
+                search_deadline_s=60.0,
                 close=catalog.aclose,
             )
         )

@@ -42,8 +42,8 @@ class House:
                 **{
                     "telemetry": self.telemetry,
                     "token": secrets.token_hex,
-                    "request_timeout_s": 5.0,
-                    "search_deadline_s": 2.0,
+                    "request_timeout_s": 60.0,
+                    "search_deadline_s": 60.0,
                 }
                 | changes,
             )

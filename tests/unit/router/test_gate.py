@@ -86,7 +86,7 @@ async def test_one_that_gave_up_takes_no_place():
     gone.cancel()
     await turns()
     leave(way)
-    await asyncio.wait_for(next_one, 1)
+    await asyncio.wait_for(next_one, 30)
     leave(way)
     await turns()
     assert way.enter("first")

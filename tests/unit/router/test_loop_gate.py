@@ -110,7 +110,7 @@ async def test_the_last_place_is_kept_also_when_the_others_are_taken_meanwhile()
     await turns()
     assert not noisy.done()
     way.leave("quiet", 1, clock.monotonic())
-    await asyncio.wait_for(noisy, 1)
+    await asyncio.wait_for(noisy, 30)
 
 
 async def test_some_of_the_time_is_kept_from_one_over_its_share():
@@ -124,7 +124,7 @@ async def test_some_of_the_time_is_kept_from_one_over_its_share():
     assert way.enter("quiet")
     way.leave("quiet", 1, clock.monotonic())
     clock.advance(since + 0.007 / FULL - clock.monotonic() + 1e-6)
-    await asyncio.wait_for(noisy, 1)
+    await asyncio.wait_for(noisy, 30)
 
 
 async def test_what_is_done_at_once_counts_once():
@@ -147,7 +147,7 @@ async def test_nobody_overtakes_their_own():
     clock.advance(2)  # what was used is forgotten
     assert not way._over("noisy")
     assert not way.enter("noisy")
-    await asyncio.wait_for(held, 1)
+    await asyncio.wait_for(held, 30)
 
 
 async def test_what_waits_too_long_is_turned_away():
