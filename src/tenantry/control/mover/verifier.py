@@ -12,11 +12,14 @@ from tenantry.control.mover.ledger import Ledger
 from tenantry.control.mover.side import Side
 from tenantry.control.mover.throttle import Throttle
 from tenantry.errors import Diverged
-from tenantry.model.changes import Clear, Put, Remove, Resolved
+from tenantry.model.changes import Clear, Patch, Put, Remove, RemoveWhere
+from tenantry.model.filters import Filter, matches
 from tenantry.model.moves import Proof
 from tenantry.model.records import CLOSE, Query, Record, Vector
 
 MOST_ROUNDS = 20
+#: Longest wait, before the next round, for what the log had to bring when the last one could not be decided, seconds.
+LOG_S = 5.0
 #: Differing ids that one round takes up; more come in the next.
 MOST_DIFFERENT = 10_000
 HEAL_AT_ONCE = 200
@@ -45,6 +48,18 @@ class Round:
     healed: int = 0
     left: int = 0
     stride: int = 1
+
+
+@dataclass
+class Coming:
+    """What the log has yet to bring to the target: to these ids, and to records that match one of these filters."""
+
+    ids: set[str]
+    filters: list[Filter] = field(default_factory=list)
+
+    def may_remove(self, *records: Record | None) -> bool:
+        """Whether a delete by filter may be about one of them. Which ids it takes is known in its turn only."""
+        return any(matches(each, record.metadata) for each in self.filters for record in records if record is not None)
 
 
 class Turn:
@@ -88,14 +103,17 @@ class Verifier:
         features = (await self._source.features(), await self._target.features())
         visible_s = max(each.visible_s for each in features)
         self._exactly = all(each.exact_values for each in features)
-        missing = extra = different = 0
+        missing = extra = different = left = 0
         overlap = 1.0
         for number in range(1, MOST_ROUNDS + 1):
             await clock.sleep(visible_s)
             found = await self._round()
             await self._context.faults.reach("verify.round")
             missing, extra, different = missing + found.missing, extra + found.extra, different + found.different
-            if found.healed or found.left:
+            left = found.left
+            if left:
+                await self._log_came()
+            if found.healed or left:
                 continue
             overlap = await self._shadow(found.samples)
             if overlap < LEAST_OVERLAP:
@@ -117,8 +135,15 @@ class Verifier:
             )
         raise Diverged(
             f"source and target still differ after {MOST_ROUNDS} comparisons: {missing} records were missing, {extra} "
-            f"too many, {different} different; shadow queries agreed on {overlap:.0%} of their hits"
+            f"too many, {different} different; {left} could not be told in the last one, for writes were on their way; "
+            f"shadow queries agreed on {overlap:.0%} of their hits"
         )
+
+    async def _log_came(self) -> None:
+        """Wait, for a while, until the target has what the log holds now."""
+        move = self._ledger.move
+        head = await self._context.catalog.log.head(move.index, move.tenant)
+        await self._applier.reached(lambda: self._ledger.move.target_mark >= head, LOG_S)
 
     async def _round(self) -> Round:
         """One comparison of everything, and the healing of what differs."""
@@ -185,7 +210,7 @@ class Verifier:
             if coming is None:
                 found.left += len(ids)
                 return
-            ids = [key for key in ids if key not in coming]
+            ids = [key for key in ids if key not in coming.ids]
             right, wrong = await self._source.fetch(ids), await self._target.fetch(ids)
             later = await self._coming()
             if later is None:
@@ -193,9 +218,11 @@ class Verifier:
                 return
             puts, removes = [], []
             for key in ids:
-                if key in later or (key not in right and key not in wrong):
+                if key in later.ids or (key not in right and key not in wrong):
                     continue
-                if key not in right:
+                if later.may_remove(right.get(key), wrong.get(key)):
+                    found.left += 1
+                elif key not in right:
                     removes.append(key)
                 elif key not in wrong:
                     found.missing += 1
@@ -208,25 +235,29 @@ class Verifier:
             found.extra += len(removes)
             found.healed += len(puts) + len(removes)
 
-    async def _coming(self) -> set[str] | None:
-        """Ids that the log has yet to bring to the target, or has brought to a source that need not show it yet;
-        None: possibly any."""
+    async def _coming(self) -> Coming | None:
+        """What the log has yet to bring to the target, or has brought to a source that need not show it yet; None:
+        everything."""
         unsettled = self._applier.unsettled()
         if unsettled is None:
             return None
-        coming = set(unsettled)
+        coming = Coming(set(unsettled))
         after = self._ledger.move.target_mark
         while entries := await self._context.catalog.log.read(
             self._ledger.move.index, self._ledger.move.tenant, after, BATCH
         ):
             for entry in entries:
                 change = entry.change
-                if isinstance(change, Clear) or not isinstance(change, Resolved):
+                if isinstance(change, Clear):
                     return None
                 if isinstance(change, Put):
-                    coming.update(record.id for record in change.records)
+                    coming.ids.update(record.id for record in change.records)
                 elif isinstance(change, Remove):
-                    coming.update(change.ids)
+                    coming.ids.update(change.ids)
+                elif isinstance(change, Patch):
+                    coming.ids.add(change.update.id)
+                elif isinstance(change, RemoveWhere):
+                    coming.filters.append(change.filter)
             after = entries[-1].seq
         return coming
 
