@@ -33,10 +33,10 @@ TENANTS, TOP_K = 10, 10
 VECTORS = {"server": 20, "embedded": 3_000, "embedded-small": 500}
 NAMES = [f"tenant-{number}" for number in range(TENANTS)]
 NOISY = NAMES[0]
-#: Of what the shard serves flat out: the neighbours together.
-QUIET_SHARE = 0.45
-#: The tenth: not there; ten times what each neighbour asks for; so much that all together is more than can be served.
-QUIET, TENFOLD, FLOOD = 0.0, 0.5, 1.0
+#: Of what the shard serves flat out: the neighbours together (``--set share=0.3`` for another).
+SHARE = 0.45
+#: The tenth: not there; ten times what each neighbour asks for; as much as is served flat out, so that all is too much.
+QUIET, TENFOLD, FLOOD = "quiet", "tenfold", "flood"
 NOISES = (QUIET, TENFOLD, FLOOD)
 WORKERS = 32
 #: The stand-in for a server: so many at once, each in a lognormal time of this mean.
@@ -94,14 +94,14 @@ def run(context: Context) -> Report:
     report = Report("limits", "a noisy neighbour on one shard, with and without fair shares; the cost of limits")
     with asyncio.Runner(loop_factory=OWN.loop) as runner:
         runner.run(_run(context, report))
-    if "pgvector" not in _parts(context):
-        return report
-    with PostgresServer.start() as postgres, asyncio.Runner(loop_factory=OWN.loop) as runner:
-        runner.run(_on_postgres(context, report, postgres))
+    if "pgvector" in _parts(context):
+        with PostgresServer.start() as postgres, asyncio.Runner(loop_factory=OWN.loop) as runner:
+            runner.run(_on_postgres(context, report, postgres))
     report.notes.append(
         f"{TENANTS} tenants on one shard, in one process. Requests come at random (Poisson). "
-        f"Nine tenants ask for {QUIET_SHARE:.0%} of what the shard serves flat out, {QUIET_SHARE / 9:.0%} each; the "
-        f"tenth for ten times as much ({TENFOLD:.0%}), or for {FLOOD:.0%}. Latency is from when a request was due. "
+        f"Nine tenants ask for {_share(context):.0%} of what the shard serves flat out; the tenth for ten times as "
+        f"much as each of them ({_noise(context, TENFOLD):.0%}), or for all of it. "
+        "Latency is from when a request was due. "
         f"At most {MOST_IN_HAND} requests are in hand; more are turned away, whoever sent them. Stretches alternate. "
         "Time is that in which this process had a core or would have slept (bench/own_time.py); --set clock=wall for "
         "the wall clock, which on a machine in use measures the others."
@@ -119,6 +119,16 @@ def run(context: Context) -> Report:
         "exact search; by the wall clock, so whatever else the machine does is in it."
     )
     return report
+
+
+def _share(context: Context) -> float:
+    """Of what a shard serves flat out, what the neighbours ask for."""
+    return float(context.options.get("share", SHARE))
+
+
+def _noise(context: Context, noise: str) -> float:
+    """The same for the tenth tenant."""
+    return {QUIET: 0.0, TENFOLD: 10 * _share(context) / (TENANTS - 1), FLOOD: 1.0}[noise]
 
 
 def _parts(context: Context) -> list[str]:
@@ -185,24 +195,24 @@ class _Now(SystemClock):
 async def _most(cluster: Any, vectors: Any) -> float:
     """Queries a second at which the core that asks the embedded shard is full, from what one takes of it now."""
     seen, begun = Seen(), time.thread_time()
-    await _play(cluster, _schedule(NAMES, 2_000, 0.5, QUIET_SHARE / 9, 99), vectors, seen)
+    await _play(cluster, _schedule(NAMES, 2_000, 0.5, (SHARE, SHARE / 9), 99), vectors, seen)
     return sum(map(len, seen.latencies.values())) / (time.thread_time() - begun)
 
 
 async def _stretches(
     context: Context, report: Report, pair: tuple[Any, Any], vectors: Any, title: str
-) -> dict[tuple[str, float], list[Seen]]:
+) -> dict[tuple[str, str], list[Seen]]:
     rates, seconds = [], SERVER_S if title in ("server", "pgvector") else EMBEDDED_S
-    found: dict[tuple[str, float], list[Seen]] = {}
+    found: dict[tuple[str, str], list[Seen]] = {}
     for turn in range(min(context.rounds, 5)):
         rates.append(await _rate(title, pair, vectors))
         for fairness, cluster in zip(("with", "without"), pair, strict=True):
             seen = {noise: Seen() for noise in NOISES}
             for stretch in range(context.pick(4, 2)):
                 for noise in NOISES:
-                    await _play(
-                        cluster, _schedule(NAMES, rates[-1], seconds, noise, 10 * turn + stretch), vectors, seen[noise]
-                    )
+                    shares = _share(context), _noise(context, noise)
+                    schedule = _schedule(NAMES, rates[-1], seconds, shares, 10 * turn + stretch)
+                    await _play(cluster, schedule, vectors, seen[noise])
             for noise in NOISES:
                 found.setdefault((fairness, noise), []).append(seen[noise])
     report.info(f"{title}: what it serves flat out", rates, "queries/s")
@@ -230,14 +240,14 @@ async def _on_server(cluster: Any, sigma: float) -> None:
         await opened.aclose()
 
 
-def _tell(report: Report, shard: str, found: dict[tuple[str, float], list[Seen]]) -> None:
+def _tell(report: Report, shard: str, found: dict[tuple[str, str], list[Seen]]) -> None:
     for fairness in ("with", "without"):
         quiet = found[fairness, QUIET]
         p95 = [one.others(0.95) for one in quiet]
         report.info(f"{shard}, {fairness} fair shares: neighbours' P95 in quiet", p95, "ms")
-        for noise, words in ((TENFOLD, "tenfold"), (FLOOD, "flood")):
+        for noise in (TENFOLD, FLOOD):
             noisy = found[fairness, noise]
-            report.info(f"  {words}: neighbours' P95", [one.others(0.95) for one in noisy], "ms")
+            report.info(f"  {noise}: neighbours' P95", [one.others(0.95) for one in noisy], "ms")
             ratios = [b.others(0.95) / a for a, b in zip(p95, noisy, strict=True)]
             if fairness == "with" and noise == TENFOLD:
                 report.at_most("    relative to quiet", ratios, "x", MAX_RATIO)
@@ -253,11 +263,14 @@ def _asked(seen: Seen, noisy: bool) -> int:
     return sum(len(seen.latencies.get(name, ())) + seen.away[name] for name in names if (name == NOISY) == noisy)
 
 
-def _schedule(names: Sequence[str], rate: float, seconds: float, noise: float, seed: int) -> list[tuple[float, str]]:
+def _schedule(
+    names: Sequence[str], rate: float, seconds: float, shares: tuple[float, float], seed: int
+) -> list[tuple[float, str]]:
+    """When who asks. ``shares`` of the rate: the others' together, and the noisy one's."""
     chance = random.Random(seed)
     due: list[tuple[float, str]] = []
     for name in names:
-        share = noise if name == NOISY else QUIET_SHARE / (len(names) - 1)
+        share = shares[1] if name == NOISY else shares[0] / (len(names) - 1)
         if not share:
             continue
         at = chance.expovariate(rate * share)
