@@ -161,12 +161,12 @@ class Admission:
         return self._tenants.setdefault(key, _Standing())
 
     async def _new_gate(self, index: str, shard: str, write: bool) -> Gate:
-        made = Gate(shard, self._options, self._clock)
+        kind, options = Gate, self._options
         if not write:
             features = await self._features_of(index, shard)
-            options = msgspec.structs.replace(self._options, width=min(self._options.width, features.reads_at_once))
-            made = (LoopGate if features.in_process else Gate)(shard, options, self._clock)
-        return self._gates.setdefault((index, shard, write), made)
+            kind = LoopGate if features.in_process else Gate
+            options = msgspec.structs.replace(options, width=min(options.width, features.reads_at_once))
+        return self._gates.setdefault((index, shard, write), kind(shard, options, self._clock))
 
 
 class _Standing:

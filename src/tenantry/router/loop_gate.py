@@ -13,6 +13,8 @@ from tenantry.router.gate import SPARE, Gate, GateOptions, Waiter
 TURNS = 2
 #: Of the time, what lines over their share may fill together with the others.
 FULL = 1 - 1 / SPARE
+#: What the virtual queue holds at most, seconds: so long an idle shard keeps a line over its share waiting.
+QUEUE_S = 0.1
 
 
 class LoopGate(Gate):
@@ -52,7 +54,7 @@ class LoopGate(Gate):
         """Give back the place that a tenant has had since then, by the clock's `monotonic`."""
         now = self._clock.monotonic()
         begun = max(since, self._done)  # what two do at once counts once
-        self._begins = max(self._begins, begun) + (now - begun) / FULL
+        self._begins = min(max(self._begins, begun) + (now - begun) / FULL, now + QUEUE_S)
         self._done = now
         self._shares.use(tenant, weight, now - since, now)
         self._later()

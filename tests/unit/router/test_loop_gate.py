@@ -10,7 +10,7 @@ from tenantry.errors import Unavailable
 from tenantry.ports import Features
 from tenantry.router.admission import Admission
 from tenantry.router.gate import Gate, GateOptions
-from tenantry.router.loop_gate import FULL, TURNS, LoopGate
+from tenantry.router.loop_gate import FULL, QUEUE_S, TURNS, LoopGate
 from tenantry.testing.clock import ManualClock
 
 
@@ -137,6 +137,13 @@ async def test_what_is_done_at_once_counts_once():
     way.leave("a", 1, since)
     way.leave("b", 1, since)
     assert way._begins - since == pytest.approx(0.007 / FULL, abs=1e-5)
+
+
+async def test_long_work_of_others_does_not_keep_it_waiting_long():
+    way, clock = gate()
+    for _ in range(100):
+        await operate(way, clock, "quiet", 10)
+    assert way._begins - clock.monotonic() <= QUEUE_S
 
 
 async def test_nobody_overtakes_their_own():
